@@ -1,0 +1,1 @@
+"""Encoders: raw inputs of each modality become unit vectors in one aligned space."""

@@ -1,0 +1,1 @@
+"""Carrying vectors of different models into one space: heads, and how they are trained and measured."""
