@@ -1,0 +1,1 @@
+"""Retrieval, fusion and ranking: aligned vectors in, explained rankings out."""

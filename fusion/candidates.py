@@ -1,0 +1,143 @@
+"""Which items are worth scoring exactly, and their vectors as one block of numbers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.errors import Reason, RejectEvent
+from config.vocabulary import Attributes, Background, FusionStrategy, ItemId, Modality
+from fusion.index.layout import fused_vector
+from fusion.index.protocol import FUSED, Item, SearchReport, VectorIndex, VectorSearch
+from fusion.request import RankingRequest
+from fusion.similarity import Matrix, unit_rows
+
+FUSED_DEEPER: Final = 3
+"""How much deeper the fused set is searched: it alone knows items that are good everywhere and best nowhere. In one
+shapeless cloud of 3,000 items this lifts the places of a weighted mean that are as in exact search from 0.955 to 0.99,
+for a fifth more candidates; where items cluster both give all of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """Items in the order of their ids.
+
+    Args:
+        vectors: Shape (modalities, items, dims), float32; zeros where an item lacks the modality.
+        present: Shape (modalities, items).
+        fused: Shape (items, dims): each item's mean over all its modalities, also those not searched.
+    """
+
+    ids: Sequence[ItemId]
+    attributes: Sequence[Attributes]
+    modalities: Sequence[Modality]
+    vectors: NDArray[np.float32]
+    present: NDArray[np.bool_]
+    fused: Matrix
+
+
+def searched_modalities(request: RankingRequest, index: VectorIndex) -> list[Modality]:
+    """The item modalities that count, in a fixed order.
+
+    Raises:
+        RejectEvent: When the request names one that the index never holds, or leaves none.
+    """
+    named = request.search_in if request.search_in is not None else index.modalities
+    if unknown := sorted(named - index.modalities):
+        message = f"this model does not index {', '.join(unknown)}: choose from {', '.join(sorted(index.modalities))}"
+        raise RejectEvent(Reason.UNSUPPORTED_MODALITY, message, field="search_in")
+    counted = [modality for modality in sorted(named) if request.weights.get(modality, 1.0) > 0]
+    if not counted:
+        message = "all modalities searched have weight 0: give one of them a weight"
+        raise RejectEvent(Reason.INVALID_EVENT, message, field="fusion.weights")
+    return counted
+
+
+def plan_searches(
+    request: RankingRequest,
+    modalities: Sequence[Modality],
+    backgrounds: Mapping[tuple[Modality, Modality], Background],
+) -> list[VectorSearch]:
+    """Searches whose union holds the best of the fused ranking.
+
+    Each modality's set is asked for what is near each part, and for what is near all parts together: there the query is
+    the parts' sum by weight over the background's deviation, whose order is that of the summed calibration to first
+    order, negative parts included. The fused set is asked for the same, and for what the profile is near to.
+    """
+    depth = request.depth if request.near is None and not request.boosts else 2 * request.depth
+
+    def search(target: Modality | str, vector: Matrix) -> VectorSearch:
+        count = depth * FUSED_DEEPER if target == FUSED else depth
+        return VectorSearch(target=target, vector=vector.astype(np.float32), count=count, filter=request.filter)
+
+    planned = [search(target, query) for target in modalities for query in _queries(request, target, backgrounds)]
+    together = _together(request, dict.fromkeys(_part_modalities(request), 1.0))
+    if len(modalities) > 1 and len(together):
+        planned.append(search(FUSED, together))
+    if request.profile is not None and (request.personalise > 0 or not request.parts):
+        planned.append(search(FUSED, request.profile.astype(np.float64)))
+    return planned
+
+
+def _part_modalities(request: RankingRequest) -> set[Modality]:
+    return {part.modality for part in request.parts}
+
+
+def _queries(
+    request: RankingRequest, target: Modality, backgrounds: Mapping[tuple[Modality, Modality], Background]
+) -> list[Matrix]:
+    ranks_all = request.strategy is FusionStrategy.RRF  # there a negative part's ranks count as well
+    queries = [part.vector.astype(np.float64) for part in request.parts if part.weight > 0 or ranks_all]
+    deviations = {modality: backgrounds[modality, target].std for modality in _part_modalities(request)}
+    if len(request.parts) > 1 or not queries:
+        together = _together(request, deviations)
+        queries += [together] if len(together) else []
+    return queries
+
+
+def _together(request: RankingRequest, deviations: Mapping[Modality, float]) -> Matrix:
+    """The parts' sum by weight over deviation, shape (dims,); of shape (0,) when they cancel out or there are none."""
+    if not request.parts:
+        return np.zeros(0)
+    weights = np.array([part.weight / deviations[part.modality] for part in request.parts])
+    total: Matrix = weights @ unit_rows(np.stack([part.vector for part in request.parts]))
+    return total if np.linalg.norm(total) > 1e-9 * np.abs(weights).sum() else np.zeros(0)
+
+
+def found_ids(report: SearchReport, request: RankingRequest) -> list[ItemId]:
+    """Every item that any search found or a boost names, but for the excluded ones, in order."""
+    found = {neighbour.item_id for neighbours in report.neighbours for neighbour in neighbours}
+    return sorted(found - request.exclude)
+
+
+def assemble(items: Mapping[ItemId, Item], modalities: Sequence[Modality], dims: int) -> Candidates:
+    """Lay items out for scoring; those with none of the modalities are left out."""
+    kept = [items[item_id] for item_id in sorted(items) if not items[item_id].vectors.keys().isdisjoint(modalities)]
+    held = {modality for item in kept for modality in item.vectors} | set(modalities)
+    blocks = {modality: _block(kept, modality, dims) for modality in sorted(held)}
+    present = np.array([[modality in item.vectors for item in kept] for modality in modalities], np.bool_)
+    return Candidates(
+        ids=[item.item_id for item in kept],
+        attributes=[item.attributes for item in kept],
+        modalities=list(modalities),
+        vectors=np.stack([blocks[modality] for modality in modalities]),
+        present=present.reshape(len(modalities), len(kept)),
+        fused=_means(kept, np.sum(list(blocks.values()), axis=0, dtype=np.float64)),
+    )
+
+
+def _block(items: Sequence[Item], modality: Modality, dims: int) -> NDArray[np.float32]:
+    block = np.zeros((len(items), dims), np.float32)
+    places = [place for place, item in enumerate(items) if modality in item.vectors]
+    if places:
+        block[places] = np.stack([items[place].vectors[modality] for place in places])
+    return block
+
+
+def _means(items: Sequence[Item], sums: Matrix) -> Matrix:
+    """Rows as ``fused_vector`` gives them, which is asked only where an item's vectors cancel out."""
+    for place in np.flatnonzero(np.linalg.norm(sums, axis=1) < 1e-6).tolist():
+        sums[place] = fused_vector(items[place].vectors)
+    return unit_rows(sums)

@@ -1,0 +1,1 @@
+"""Vector indexes: the protocol, Redis vector sets, and the exact index in memory."""

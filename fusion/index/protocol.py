@@ -1,0 +1,143 @@
+"""The contract of a vector index, kept by Redis vector sets and by the exact index in memory alike."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.vocabulary import Attributes, ItemId, Modality, ModelRef, Version
+
+FUSED = "fused"
+"""Name of the vector set that holds the mean of each item's aligned vectors (DESIGN.md section 4)."""
+
+
+class WriteOutcome(StrEnum):
+    """What became of a write."""
+
+    APPLIED = "applied"
+    STALE = "stale"
+    """Older than, or the same as, what is stored: changed nothing. A replay ends here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """An item as stored: its vectors, attributes and version belong together and are written together.
+
+    Args:
+        vectors: One float32 unit vector of shape (dims,) a modality; not empty.
+        attributes: What filters see and results show.
+    """
+
+    item_id: ItemId
+    version: Version
+    vectors: Mapping[Modality, NDArray[np.float32]]
+    attributes: Attributes = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tombstone:
+    """A deletion; outlives replays of older writes."""
+
+    item_id: ItemId
+    version: Version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorSearch:
+    """One nearest-neighbour search by cosine.
+
+    Args:
+        target: The modality whose vectors are searched, or ``FUSED``.
+        vector: float32 of shape (dims,); any non-zero norm.
+        count: How many neighbours, over all shards together.
+        filter: Expression in the vector sets' filter language, such as ``.year > 2020``; empty for none.
+        effort: Search effort (EF); the index's default when None.
+    """
+
+    target: Modality | str
+    vector: NDArray[np.float32]
+    count: int
+    filter: str = ""
+    effort: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """An item found, with its cosine in [-1, 1] as the index computed it (approximate where vectors are quantised)."""
+
+    item_id: ItemId
+    cosine: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchReport:
+    """The neighbours of each search, best first, ties by item id, and what could not be asked.
+
+    Args:
+        neighbours: One list a search, in the order of the searches.
+        failed_shards: Shards that did not answer; their items are missing from every list.
+    """
+
+    neighbours: Sequence[Sequence[Neighbour]]
+    failed_shards: tuple[int, ...] = ()
+
+
+@runtime_checkable
+class VectorIndex(Protocol):
+    """Items by vector. All methods raise ``RetryLater`` for transient trouble and ``RejectEvent`` for bad filters."""
+
+    @property
+    def model(self) -> ModelRef:
+        """The model whose vectors it holds."""
+        ...
+
+    @property
+    def dims(self) -> int:
+        """Length of its vectors."""
+        ...
+
+    @property
+    def modalities(self) -> frozenset[Modality]:
+        """The modalities it may hold: what a query searches that does not say."""
+        ...
+
+    async def write(self, changes: Sequence[Item | Tombstone]) -> list[WriteOutcome]:
+        """Apply each change unless what is stored is as new; each item atomically, one outcome a change, in order."""
+        ...
+
+    async def search(self, searches: Sequence[VectorSearch]) -> SearchReport:
+        """Run all searches, one round trip a shard.
+
+        Raises:
+            RejectEvent: With ``Reason.INVALID_FILTER`` when a filter does not parse.
+            RetryLater: When no shard answered.
+        """
+        ...
+
+    async def fetch(self, item_ids: Sequence[ItemId]) -> dict[ItemId, Item]:
+        """Read items with their full-precision vectors, one round trip a shard; unknown and deleted ids are absent."""
+        ...
+
+    async def scan_ids(self, count: int) -> list[ItemId]:
+        """Up to ``count`` item ids in no particular order, for sampling."""
+        ...
+
+    async def counts(self) -> dict[Modality, int]:
+        """How many items have each modality."""
+        ...
+
+    async def check(self) -> None:
+        """See that the store is there, of a fitting version, and holds vectors of this model and length.
+
+        Raises:
+            Misconfigured: If an operator must change something; says what.
+            RetryLater: If it cannot be reached.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give back connections."""
+        ...

@@ -1,0 +1,1 @@
+"""What people did: decayed profiles, trends and co-visitation."""

@@ -1,0 +1,80 @@
+"""Where people are kept in Redis, and how much of them."""
+
+import zlib
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.vocabulary import ItemId, ModelRef, UserId
+
+TRENDS_KEPT: Final = 10_000
+"""Items with the highest decayed weights; the rest of a long tail is forgotten first."""
+
+COVISITS_KEPT: Final = 100
+"""Partners of each item; cut back to this once there are twice as many, so that a new pair has time to grow."""
+
+PARTNERS_COUNTED: Final = 50
+"""Items touched last that one touch is paired with: bounds the work of a script."""
+
+IDLE_HALF_LIVES: Final = 20.0
+"""After this many half-lives without an action a user's keys expire: a millionth of the profile is left."""
+
+_FLOAT64 = np.dtype("<f8")
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleKeys:
+    """Names of the keys. A user's keys, and the trends and pairs that users of a shard made, share its hash tag.
+
+    So one script counts an interaction everywhere at once, also in Redis Cluster. The kind comes before the id: ids are
+    free text, and no user can be named like another one's key.
+    """
+
+    prefix: str
+    shards: int
+    model: ModelRef
+
+    def shard_of(self, user_id: UserId) -> int:
+        """The shard that a user lives in."""
+        return zlib.crc32(user_id.encode()) % self.shards
+
+    def tag(self, shard: int) -> str:
+        """What all keys of a shard start with."""
+        return f"{{{self.prefix}:{shard}}}"
+
+    def user(self, user_id: UserId) -> list[str]:
+        """A user's profile, event ids, history and latest touches: all that is kept under the id."""
+        tag = self.tag(self.shard_of(user_id))
+        return [f"{tag}:{kind}:{user_id}" for kind in ("user", "user-events", "user-history", "user-touches")]
+
+    def forgotten(self, user_id: UserId) -> str:
+        """When the user was forgotten, under a digest: the id itself is erased too."""
+        return f"{self.tag(self.shard_of(user_id))}:forgotten:{sha256(user_id.encode()).hexdigest()}"
+
+    def trends(self, shard: int) -> str:
+        """Items by forward-decayed log2 weight."""
+        return f"{self.tag(shard)}:trends"
+
+    def covisits(self, shard: int, item_id: ItemId) -> str:
+        """Partners of an item by count."""
+        return f"{self.tag(shard)}:covisit:{item_id}"
+
+
+def pack_profile(vector: NDArray[np.floating]) -> bytes:
+    """A vector of shape (dims,) as float64, little endian: sums over years keep their digits."""
+    return np.asarray(vector, _FLOAT64).tobytes()
+
+
+def unpack_profile(packed: bytes) -> NDArray[np.float64]:
+    """Read what ``pack_profile`` wrote."""
+    return np.frombuffer(packed, _FLOAT64)
+
+
+def profile_direction(total: NDArray[np.float64] | None) -> NDArray[np.float32] | None:
+    """The unit vector of a sum; None without one, or where likes and dislikes cancel out."""
+    if total is None or (length := float(np.linalg.norm(total))) < 1e-9:
+        return None
+    return np.asarray(total / length, np.float32)

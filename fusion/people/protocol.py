@@ -1,0 +1,85 @@
+"""The contract of a people store, kept by Redis and by memory alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from config.vocabulary import Action, ItemId, QueryId, UserId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interaction:
+    """One action of a user on an item, with the item's fused vector when it is known.
+
+    Args:
+        event_id: Identity of the event: counted once, however often it is delivered.
+        weight: What the action is worth (settings, and the rating's value); 0 touches history only.
+        vector: float32 unit vector of shape (dims,) of the item; None when the item is not indexed (yet).
+    """
+
+    event_id: str
+    user_id: UserId
+    item_id: ItemId
+    action: Action
+    occurred_at_ms: int
+    weight: float
+    vector: NDArray[np.float32] | None = None
+    query_id: QueryId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """What a user likes now.
+
+    Args:
+        vector: float32 unit vector of shape (dims,), the decayed, weighted mean of what was acted on; None when cold.
+        strength: Sum of the absolute decayed weights behind the vector; 0 when cold.
+        recent: Latest items touched, newest first; not recommended again.
+        updated_at_ms: Event time of the newest interaction counted.
+    """
+
+    user_id: UserId
+    vector: NDArray[np.float32] | None
+    strength: float
+    recent: tuple[ItemId, ...]
+    updated_at_ms: int
+
+
+@runtime_checkable
+class PeopleStore(Protocol):
+    """Profiles, trends and co-visitation. All methods raise ``RetryLater`` for transient trouble."""
+
+    async def record(self, interactions: Sequence[Interaction]) -> list[bool]:
+        """Count each interaction once, in order.
+
+        False, and nothing changed, where its ``event_id`` was counted before, where it is older than the window of
+        remembered ids (it cannot be told from a replay), or older than the user's wish to be forgotten.
+        """
+        ...
+
+    async def profile(self, user_id: UserId, *, now_ms: int) -> Profile | None:
+        """Read a profile as of ``now_ms``; None for a user never seen."""
+        ...
+
+    async def forget(self, user_id: UserId, *, occurred_at_ms: int) -> bool:
+        """Erase all that is kept under a user's id and refuse replays of what is older; False when nothing was kept.
+
+        Newer interactions that overtook the wish are erased with the rest: sums cannot be taken apart. The sums over
+        all users, trends and pairs, hold no user and stay.
+        """
+        ...
+
+    async def trends(self, count: int, *, now_ms: int) -> list[tuple[ItemId, float]]:
+        """The items most acted on lately with their decayed weights, highest first, ties by item id."""
+        ...
+
+    async def covisited(self, item_id: ItemId, count: int) -> list[tuple[ItemId, float]]:
+        """Items touched by the same users near this one in time, with counts, highest first, ties by item id."""
+        ...
+
+    async def close(self) -> None:
+        """Give back connections."""
+        ...

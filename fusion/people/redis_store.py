@@ -1,0 +1,168 @@
+"""People in Redis: every interaction is one script on the user's shard, so it counts everywhere once or nowhere."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from config.settings import PeopleSettings, RedisSettings
+from config.vocabulary import ItemId, ModelRef, UserId
+from fusion.index.connection import Argument, Command, RedisConnection, Script
+from fusion.people.checks import check_interaction, check_user_id, highest
+from fusion.people.decay import add_log2, backward, decayed
+from fusion.people.layout import (
+    COVISITS_KEPT,
+    IDLE_HALF_LIVES,
+    PARTNERS_COUNTED,
+    TRENDS_KEPT,
+    PeopleKeys,
+    pack_profile,
+    profile_direction,
+    unpack_profile,
+)
+from fusion.people.protocol import Interaction, Profile
+
+_RECORD: Final = Script(Path(__file__).with_name("record.lua"))
+_FORGET: Final = Script(Path(__file__).with_name("forget.lua"))
+
+Scores = dict[ItemId, float]
+
+
+class RedisPeopleStore:
+    """Profiles, trends and pairs in Redis, sharded by user.
+
+    What is kept after ``forget``: the sums over everybody, trends and pairs. They hold no user and cannot be taken
+    apart; a user's share in trends decays, and in pairs it goes when a pair is pushed out or untouched for long.
+
+    Args:
+        redis: Where Redis is and how it is laid out.
+        people: How behaviour counts.
+        model: The model whose vectors make the profiles; profiles of two models never meet.
+        dims: Length of its vectors.
+    """
+
+    def __init__(self, redis: RedisSettings, people: PeopleSettings, model: ModelRef, dims: int) -> None:
+        self._people = people
+        self._dims = dims
+        self._model = model
+        self._keys = PeopleKeys(redis.prefix, redis.shards, model)
+        self._connection = RedisConnection(redis)
+
+    async def record(self, interactions: Sequence[Interaction]) -> list[bool]:
+        """Count each interaction once, in order; see ``PeopleStore.record``."""
+        by_shard: dict[int, list[int]] = {}
+        for place, interaction in enumerate(interactions):
+            check_interaction(interaction, self._dims)
+            by_shard.setdefault(self._keys.shard_of(interaction.user_id), []).append(place)
+        counted: dict[int, bool] = {}
+        replies = await asyncio.gather(
+            *(self._record([interactions[place] for place in places]) for places in by_shard.values())
+        )
+        for places, reply in zip(by_shard.values(), replies, strict=True):
+            counted.update(zip(places, map(bool, reply), strict=True))
+        return [counted[place] for place in range(len(interactions))]
+
+    async def _record(self, interactions: Sequence[Interaction]) -> list[Any]:
+        return await self._connection.ask(_RECORD.commands([self._call(each) for each in interactions]))
+
+    def _call(self, interaction: Interaction) -> tuple[list[str], list[Argument]]:
+        user_id = interaction.user_id
+        shard = self._keys.shard_of(user_id)
+        keys = [*self._keys.user(user_id), self._keys.forgotten(user_id), self._keys.trends(shard)]
+        vector = b"" if interaction.vector is None else pack_profile(interaction.vector)
+        event: list[Argument] = [
+            interaction.event_id,
+            interaction.item_id,
+            interaction.occurred_at_ms,
+            interaction.weight,
+            vector,
+        ]
+        return keys, [*event, str(self._model), *self._rules(shard)]
+
+    def _rules(self, shard: int) -> list[Argument]:
+        people = self._people
+        return [
+            people.half_life_s * 1000.0,
+            people.trend_half_life_s * 1000.0,
+            people.history,
+            people.remembered_events,
+            people.covisit_window_s * 1000.0,
+            self._keys.covisits(shard, ItemId("")),
+            TRENDS_KEPT,
+            COVISITS_KEPT,
+            PARTNERS_COUNTED,
+            max(int(people.half_life_s * 1000.0 * IDLE_HALF_LIVES), 1),
+        ]
+
+    async def profile(self, user_id: UserId, *, now_ms: int) -> Profile | None:
+        """Read a profile as of ``now_ms``; see ``PeopleStore.profile``."""
+        check_user_id(user_id)
+        profile_key, _, history_key, _ = self._keys.user(user_id)
+        fields = [f"{name}:{self._model}" for name in ("vector", "strength", "reference_ms")]
+        stored, history = await self._connection.ask(
+            [
+                ("HMGET", profile_key, *fields, "updated_ms"),
+                ("ZRANGE", history_key, 0, -1, "REV", "WITHSCORES"),
+            ]
+        )
+        vector, strength, reference_ms, updated_ms = stored
+        if updated_ms is None:
+            return None
+        recent = sorted(_scores(history).items(), key=lambda touched: (-touched[1], touched[0]))
+        return Profile(
+            user_id=user_id,
+            vector=None if vector is None else profile_direction(unpack_profile(vector)),
+            strength=0.0 if vector is None else self._strength(float(strength), int(float(reference_ms)), now_ms),
+            recent=tuple(item_id for item_id, _ in recent),
+            updated_at_ms=int(updated_ms),
+        )
+
+    def _strength(self, amount: float, reference_ms: int, now_ms: int) -> float:
+        return decayed(amount, from_ms=reference_ms, to_ms=now_ms, half_life_s=self._people.half_life_s)
+
+    async def forget(self, user_id: UserId, *, occurred_at_ms: int) -> bool:
+        """Erase a user; see ``PeopleStore.forget``."""
+        check_user_id(user_id)
+        keys = [*self._keys.user(user_id), self._keys.forgotten(user_id)]
+        (erased,) = await self._connection.ask(_FORGET.commands([(keys, [occurred_at_ms])]))
+        return bool(erased)
+
+    async def trends(self, count: int, *, now_ms: int) -> list[tuple[ItemId, float]]:
+        """The items most acted on lately; see ``PeopleStore.trends``."""
+        logs = await self._merged(self._keys.trends, 2 * count, add_log2)
+        half_life_s = self._people.trend_half_life_s
+        return [(item_id, backward(log2, now_ms, half_life_s)) for item_id, log2 in highest(logs, count)]
+
+    async def covisited(self, item_id: ItemId, count: int) -> list[tuple[ItemId, float]]:
+        """Items touched near this one; see ``PeopleStore.covisited``."""
+        counts = await self._merged(
+            lambda shard: self._keys.covisits(shard, item_id), 2 * COVISITS_KEPT, lambda one, other: one + other
+        )
+        return highest(counts, count)
+
+    async def _merged(self, key: Callable[[int], str], most: int, add: Callable[[float, float], float]) -> Scores:
+        """Totals over all shards of the items that are high in any: found in one round, added up in a second."""
+        tops = await self._ask_each(lambda shard: ("ZRANGE", key(shard), 0, most - 1, "REV", "WITHSCORES"))
+        if len(tops) == 1:
+            return _scores(tops[0])
+        named = list(dict.fromkeys(item_id for top in tops for item_id in _scores(top)))
+        if not named:
+            return {}
+        totals: Scores = {}
+        for scores in await self._ask_each(lambda shard: ("ZMSCORE", key(shard), *named)):
+            for item_id, score in zip(named, scores, strict=True):
+                if score is not None:
+                    totals[item_id] = add(totals[item_id], float(score)) if item_id in totals else float(score)
+        return totals
+
+    async def _ask_each(self, command: Callable[[int], Command]) -> list[Any]:
+        replies = await asyncio.gather(*(self._connection.ask([command(shard)]) for shard in range(self._keys.shards)))
+        return [reply for (reply,) in replies]
+
+    async def close(self) -> None:
+        """Give back connections."""
+        await self._connection.close()
+
+
+def _scores(reply: Sequence[bytes]) -> Scores:
+    return {ItemId(name.decode()): float(score) for name, score in zip(reply[::2], reply[1::2], strict=True)}
