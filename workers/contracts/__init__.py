@@ -1,0 +1,1 @@
+"""The public wire: events, topics and their schemas."""

@@ -1,0 +1,188 @@
+"""Query events: a question, and how to answer it. The record's key is the ``query_id``."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import ConfigDict, Field, JsonValue, StringConstraints, TypeAdapter, model_validator
+
+from config.vocabulary import FusionStrategy, MissingRule, Modality, QueryKind, RankingMethod, Similarity
+from workers.contracts.base import Event, Latitude, Longitude, Wire, WireItemId, WireQueryId, WireUserId
+from workers.contracts.media import LocationContent, MediaContent, SensorContent, TextContent
+
+MAX_PARTS = 16
+MAX_K = 10_000
+MAX_FILTER_CHARS = 4096
+
+PartWeight = Annotated[float, Field(ge=-100, le=100)]
+ModalityWeight = Annotated[float, Field(ge=0, le=100)]
+TopicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+
+
+class _Weighted(Wire):
+    weight: PartWeight = 1.0
+    """Pull of this part, -100 to 100; negative steers away."""
+
+
+class TextPart(TextContent, _Weighted):
+    """Words to look for."""
+
+    modality: Literal[Modality.TEXT] = Modality.TEXT
+    """What this part is."""
+
+
+class ImagePart(MediaContent, _Weighted):
+    """A picture to look for."""
+
+    modality: Literal[Modality.IMAGE] = Modality.IMAGE
+    """What this part is."""
+
+
+class AudioPart(MediaContent, _Weighted):
+    """A sound to look for, such as a spoken word."""
+
+    modality: Literal[Modality.AUDIO] = Modality.AUDIO
+    """What this part is."""
+
+
+class VideoPart(MediaContent, _Weighted):
+    """A clip to look for; its frames and its track are asked for."""
+
+    modality: Literal[Modality.VIDEO] = Modality.VIDEO
+    """What this part is."""
+
+
+class LocationPart(LocationContent, _Weighted):
+    """A place to look for."""
+
+    modality: Literal[Modality.LOCATION] = Modality.LOCATION
+    """What this part is."""
+
+
+class SensorPart(SensorContent, _Weighted):
+    """Readings to look for."""
+
+    modality: Literal[Modality.SENSOR] = Modality.SENSOR
+    """What this part is."""
+
+
+Part = Annotated[
+    TextPart | ImagePart | AudioPart | VideoPart | LocationPart | SensorPart, Field(discriminator="modality")
+]
+
+
+class Fusion(Wire):
+    """How an item's scores in several modalities become one; the worker's settings where absent."""
+
+    strategy: FusionStrategy | None = None
+    """The rule."""
+    weights: dict[Modality, ModalityWeight] | None = None
+    """Weight of each item modality, 0 to 100; 1 where not named."""
+    missing: MissingRule | None = None
+    """What a modality that an item lacks does to its score."""
+
+    @model_validator(mode="after")
+    def _some_weight(self) -> Self:
+        if self.weights and len(self.weights) == len(Modality) and not any(self.weights.values()):
+            msg = "every modality has weight 0, so nothing could be found"
+            raise ValueError(msg)
+        return self
+
+
+class Ranking(Wire):
+    """How scored candidates become the list."""
+
+    method: RankingMethod | None = None
+    """``top_k`` by score alone; ``mmr`` and ``beam`` trade score against variety."""
+    diversity: float = Field(0.3, ge=0, le=1)
+    """0 is score alone, 1 is variety alone; used by ``mmr`` and ``beam``."""
+    beam_width: int = Field(8, ge=1, le=64)
+    """Lists kept while searching; used by ``beam``."""
+
+
+class Near(Wire):
+    """Prefer what is near a place: a score halves about every ``scale_km``."""
+
+    latitude: Latitude
+    """Degrees north."""
+    longitude: Longitude
+    """Degrees east."""
+    scale_km: float = Field(50.0, gt=0, le=20_040)
+    """Distance in kilometres over which nearness fades."""
+
+
+_NEEDS = {QueryKind.SEARCH: "parts", QueryKind.RECOMMEND: "user_id", QueryKind.SIMILAR: "item_id"}
+_HAS_NO_USE_FOR = {
+    QueryKind.SEARCH: ("item_id",),
+    QueryKind.RECOMMEND: ("parts", "item_id", "personalise"),
+    QueryKind.SIMILAR: ("parts",),
+}
+_KIND_RULES: list[JsonValue] = [
+    {"if": {"properties": {"kind": {"const": kind.value}}}, "then": {"required": [need]}}
+    for kind, need in _NEEDS.items()
+]
+
+
+class Query(Event):
+    """A question. Only ``query_id``, ``kind`` and what the kind needs are required."""
+
+    model_config = ConfigDict(json_schema_extra={"allOf": _KIND_RULES})
+
+    query_id: WireQueryId
+    """Identity of the query: key of this record and of its one result."""
+    kind: QueryKind
+    """``search`` needs ``parts``, ``recommend`` a ``user_id``, ``similar`` an ``item_id``."""
+    user_id: WireUserId | None = None
+    """Who asks; needed to recommend and to personalise."""
+    item_id: WireItemId | None = None
+    """The item whose neighbours are wanted."""
+    parts: Annotated[tuple[Part, ...], Field(max_length=MAX_PARTS)] = ()
+    """What is looked for, 1 to 16 parts of any modality."""
+    k: int | None = Field(None, ge=1, le=MAX_K)
+    """Hits wanted; the worker's setting (10) when absent."""
+    offset: int = Field(0, ge=0, le=MAX_K)
+    """Hits skipped, for paging; ``offset + k`` is bounded by the worker's ``query.max_k``."""
+    filter: str = Field("", max_length=MAX_FILTER_CHARS)
+    """Expression over attributes in Redis vector sets' filter language, such as ``.year > 2020``."""
+    search_in: Annotated[tuple[Modality, ...], Field(max_length=len(Modality))] = ()
+    """Item modalities looked at; all when empty."""
+    similarity: Similarity | None = None
+    """How vectors are compared; the worker's setting when absent."""
+    fusion: Fusion = Fusion()
+    """How modalities are fused."""
+    ranking: Ranking = Ranking()
+    """How the list is made."""
+    near: Near | None = None
+    """Prefer what is near a place."""
+    personalise: float = Field(0.0, ge=0, le=1)
+    """Pull of the user's own taste on a search: 0 none, 1 nothing else."""
+    explain: bool = False
+    """Also return each hit's scores by modality and the reasons in words."""
+    deadline_ms: int | None = Field(None, ge=1, le=600_000)
+    """Milliseconds from this record's timestamp after which an answer is worth nothing; an error is sent instead."""
+    reply_to: TopicName | None = None
+    """Where the result goes: ``<prefix>.results`` (the default) or a topic whose name begins ``<prefix>.results.``."""
+
+    @model_validator(mode="after")
+    def _has_what_its_kind_needs(self) -> Self:
+        problems = [*self._lacking(), *self._unused()]
+        if self.parts and not any(part.weight for part in self.parts):
+            problems.append("every part has weight 0; give at least one another weight")
+        if len(set(self.search_in)) < len(self.search_in):
+            problems.append("'search_in' names a modality twice")
+        if self.personalise and not self.user_id:
+            problems.append("'personalise' needs 'user_id'")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _lacking(self) -> list[str]:
+        need = _NEEDS.get(self.kind)
+        return [f"kind '{self.kind}' needs '{need}'"] if need and not getattr(self, need) else []
+
+    def _unused(self) -> list[str]:
+        """Name what this kind would pass over in silence."""
+        unused = _HAS_NO_USE_FOR.get(self.kind, ())
+        return [f"kind '{self.kind}' has no use for '{name}'" for name in unused if getattr(self, name)]
+
+
+QUERIES: TypeAdapter[Query] = TypeAdapter(Query)
+"""Reads an event of the queries topic."""

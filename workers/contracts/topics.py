@@ -1,0 +1,88 @@
+"""Every topic: its name, key, partitions and how long it is kept."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from config.settings import KafkaSettings
+from config.vocabulary import Role
+
+DAY_MS = 86_400_000
+
+
+class Topic(StrEnum):
+    """The topics, by their name after the prefix."""
+
+    CONTENT = "content"
+    INTERACTIONS = "interactions"
+    QUERIES = "queries"
+    RESULTS = "results"
+    VECTORS = "vectors"
+    PROFILES = "profiles"
+    DEAD_LETTERS = "dead-letters"
+
+    def named(self, prefix: str) -> str:
+        """Full name of the topic under a prefix."""
+        return f"{prefix}.{self.value}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicSpec:
+    """How a topic is created.
+
+    Args:
+        compacted: Keep the last record of each key for ever, instead of every record for ``retention_ms``.
+    """
+
+    name: str
+    partitions: int
+    replication_factor: int
+    compacted: bool
+    retention_ms: int
+    max_message_bytes: int
+
+    def config(self) -> dict[str, str]:
+        """Topic configuration in the broker's own terms."""
+        kept = {"cleanup.policy": "compact"} if self.compacted else {"retention.ms": str(self.retention_ms)}
+        return kept | {"max.message.bytes": str(self.max_message_bytes)}
+
+
+_COMPACTED = frozenset({Topic.VECTORS, Topic.PROFILES})
+# Results are read at once by whoever asked; content is what `reindex` reads, so it is kept for ever.
+_RETENTION_MS = {
+    Topic.CONTENT: -1,
+    Topic.INTERACTIONS: 30 * DAY_MS,
+    Topic.QUERIES: DAY_MS,
+    Topic.RESULTS: DAY_MS,
+    Topic.DEAD_LETTERS: 30 * DAY_MS,
+}
+
+# Base64 makes bytes a third larger and a dead letter wraps the original once more.
+_WRAPPING_FACTOR = 2
+
+
+def topic_specs(settings: KafkaSettings) -> list[TopicSpec]:
+    """Every topic as it should exist under these settings."""
+    return [
+        TopicSpec(
+            name=topic.named(settings.topic_prefix),
+            partitions=settings.partitions,
+            replication_factor=settings.replication_factor,
+            compacted=topic in _COMPACTED,
+            retention_ms=_RETENTION_MS.get(topic, -1),
+            max_message_bytes=settings.max_event_bytes * (_WRAPPING_FACTOR if topic is Topic.DEAD_LETTERS else 1),
+        )
+        for topic in Topic
+    ]
+
+
+INPUT_TOPIC = {
+    Role.CONTENT: Topic.CONTENT,
+    Role.INTERACTIONS: Topic.INTERACTIONS,
+    Role.QUERIES: Topic.QUERIES,
+}
+"""Which topic each role consumes."""
+
+
+def consumer_group(prefix: str, role: Role) -> str:
+    """Consumer group of a role under a prefix."""
+    return f"{prefix}-{role.value}"

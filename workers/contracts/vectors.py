@@ -1,0 +1,93 @@
+"""Records of the compacted ``vectors`` topic: an item's aligned vectors, from which an empty index is refilled.
+
+The key is the ``item_id``; a deleted item ends as a record without value, which compaction then removes.
+"""
+
+import base64
+from typing import Annotated, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, TypeAdapter, model_validator
+
+from config.vocabulary import Attributes, ItemId, Modality, ModelRef, Version
+from workers.contracts.attributes import AttributeName, AttributeValue
+from workers.contracts.base import Event, WireItemId
+
+PackedVector = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]+={0,2}$")]
+"""A vector's float32 numbers, little-endian, as base64."""
+
+
+def pack_vector(vector: NDArray[np.float32]) -> str:
+    """Write a float32 vector of shape (dims,) as base64 of its little-endian bytes."""
+    return base64.b64encode(np.ascontiguousarray(vector, dtype="<f4").tobytes()).decode()
+
+
+def unpack_vector(packed: str) -> NDArray[np.float32]:
+    """Read a vector back: float32 of shape (dims,), bit for bit what was packed.
+
+    Raises:
+        ValueError: If it is not base64 of whole float32 numbers.
+    """
+    return np.frombuffer(base64.b64decode(packed, validate=True), dtype="<f4").astype(np.float32)
+
+
+class ItemVectors(Event):
+    """An item as the encoders left it: enough to write it into an index again, bit for bit."""
+
+    item_id: WireItemId
+    """The item; also the record's key."""
+    version_ms: int
+    """Event time of the content event, in milliseconds since 1970."""
+    version_offset: int = Field(ge=0)
+    """Offset of the content event, which breaks ties of event time."""
+    model: str = Field(pattern=r"^[^@]+@[^@]+$")
+    """The model that made the vectors, as ``name@version``."""
+    dims: int = Field(ge=1)
+    """Length of every vector."""
+    vectors: Annotated[dict[Modality, PackedVector], Field(min_length=1)]
+    """One unit vector a modality: little-endian float32, as base64."""
+    # Location adds two names to what the sender may give, so the sender's bound of 64 is not repeated here.
+    attributes: dict[AttributeName, AttributeValue] = Field(default_factory=dict)
+    """What filters see and results show."""
+
+    @model_validator(mode="after")
+    def _vectors_have_their_length(self) -> Self:
+        for modality, packed in self.vectors.items():
+            length = len(unpack_vector(packed))
+            if length != self.dims:
+                msg = f"the vector of {modality} has {length} numbers, not {self.dims}"
+                raise ValueError(msg)
+        return self
+
+    @classmethod
+    def of(
+        cls,
+        item_id: ItemId,
+        version: Version,
+        model: ModelRef,
+        vectors: dict[Modality, NDArray[np.float32]],
+        attributes: Attributes,
+    ) -> Self:
+        """Pack what an index holds of an item; every vector is float32 of the same shape (dims,)."""
+        return cls(
+            item_id=item_id,
+            version_ms=version.occurred_at_ms,
+            version_offset=version.offset,
+            model=str(model),
+            dims=len(next(iter(vectors.values()))),
+            vectors={modality: pack_vector(vector) for modality, vector in vectors.items()},
+            attributes=attributes,
+        )
+
+    def version(self) -> Version:
+        """The item's version."""
+        return Version(self.version_ms, self.version_offset)
+
+    def unpacked(self) -> dict[Modality, NDArray[np.float32]]:
+        """The vectors: float32 of shape (dims,) by modality."""
+        return {modality: unpack_vector(packed) for modality, packed in self.vectors.items()}
+
+
+ITEM_VECTORS: TypeAdapter[ItemVectors] = TypeAdapter(ItemVectors)
+"""Reads a record of the vectors topic."""

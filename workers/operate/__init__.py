@@ -1,0 +1,1 @@
+"""The outside: command line, client, admin, embedded servers, doctor and demo."""

@@ -1,0 +1,126 @@
+"""Topics on the broker: make the missing ones, and tell how those that exist differ from what the settings want."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from config.errors import CrosscurrentError
+from config.settings import KafkaSettings
+from workers.contracts.topics import TopicSpec, topic_specs
+from workers.operate.connections import broker_errors, client_options
+
+_TOPIC_EXISTS = 36  # Kafka protocol, error codes
+_BOOTSTRAP_TIMEOUT_MS = 5_000
+
+
+class TopicError(CrosscurrentError):
+    """The broker refused to create a topic; the message is the broker's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicState:
+    """One topic as it is on the broker, beside how it should be.
+
+    Args:
+        partitions: How many there are; 0 when the topic does not exist.
+        config: What the broker tells of the configuration we care for; the embedded broker tells nothing.
+    """
+
+    spec: TopicSpec
+    partitions: int
+    config: Mapping[str, str]
+
+    @property
+    def exists(self) -> bool:
+        """Whether the broker knows the topic."""
+        return self.partitions > 0
+
+    @property
+    def differences(self) -> list[str]:
+        """What is not as the settings want it, each with its way out; empty when all is well."""
+        if not self.exists:
+            return ["missing: crosscurrent topics create"]
+        return [*self._partition_difference(), *self._config_differences()]
+
+    def _partition_difference(self) -> Iterator[str]:
+        wanted = self.spec.partitions
+        if self.partitions != wanted:
+            yield (
+                f"{self.partitions} partitions, settings say {wanted}: set kafka.partitions to {self.partitions}, or "
+                "recreate the topic (adding partitions moves keys and breaks their order)"
+            )
+
+    def _config_differences(self) -> Iterator[str]:
+        for name, wanted in self.spec.config().items():
+            if (found := self.config.get(name, wanted)) != wanted:
+                yield f"{name} is {found}, settings want {wanted}: kafka-configs --alter --add-config {name}={wanted}"
+
+
+@contextmanager
+def _admin(settings: KafkaSettings) -> Iterator[Any]:
+    """Open kafka-python's admin client and close it again."""
+    from kafka import KafkaAdminClient
+
+    with broker_errors(settings):
+        client = KafkaAdminClient(bootstrap_timeout_ms=_BOOTSTRAP_TIMEOUT_MS, **client_options(settings))
+        try:
+            yield client
+        finally:
+            client.close()
+
+
+def create_topics(settings: KafkaSettings) -> list[TopicState]:
+    """Create every topic that is missing, wait until all can be used, and return their states.
+
+    Topics that exist are left as they are, so it may be called at any time; their differences are in the answer.
+
+    Raises:
+        Misconfigured: The broker cannot be reached.
+        TopicError: The broker refuses to create one, such as for too large a replication factor.
+    """
+    specs = topic_specs(settings)
+    with _admin(settings) as admin:
+        answer = admin.create_topics({spec.name: _wanted(spec) for spec in specs}, raise_errors=False)
+        refused = [topic for topic in answer["topics"] if topic["error_code"] not in {0, _TOPIC_EXISTS}]
+        if refused:
+            reasons = (f"{topic['name']}: {topic['error_message'] or topic['error_code']}" for topic in refused)
+            raise TopicError("the broker refused to create " + "; ".join(reasons))
+        admin.wait_for_topics([spec.name for spec in specs])
+        return _states(admin, specs)
+
+
+def list_topics(settings: KafkaSettings) -> list[TopicState]:
+    """Every topic of this prefix as it is on the broker.
+
+    Raises:
+        Misconfigured: The broker cannot be reached.
+    """
+    with _admin(settings) as admin:
+        return _states(admin, topic_specs(settings))
+
+
+def _wanted(spec: TopicSpec) -> dict[str, Any]:
+    return {
+        "num_partitions": spec.partitions,
+        "replication_factor": spec.replication_factor,
+        "configs": spec.config(),
+    }
+
+
+def _states(admin: Any, specs: Sequence[TopicSpec]) -> list[TopicState]:
+    from kafka.admin import ConfigResource
+
+    known = set(admin.list_topics())  # describing an unknown topic would create it where that is switched on
+    present = [spec.name for spec in specs if spec.name in known]
+    partitions = {topic["name"]: len(topic["partitions"]) for topic in admin.describe_topics(present)}
+    resources = [ConfigResource("TOPIC", name) for name in present]
+    configs = admin.describe_configs(resources, config_filter="all").get("topic", {}) if present else {}
+    return [
+        TopicState(
+            spec=spec,
+            partitions=partitions.get(spec.name, 0),
+            config={name: str(entry["value"]) for name, entry in configs.get(spec.name, {}).items()},
+        )
+        for spec in specs
+    ]

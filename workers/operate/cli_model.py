@@ -1,0 +1,97 @@
+"""``crosscurrent train`` and ``evaluate``: make the built-in model and its corpus again, and measure it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from workers.operate.console import Commands, output, progress_console
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_train = typer.Typer(cls=Commands, no_args_is_help=True, help="Make what ships with the package again.")
+_evaluate = typer.Typer(
+    cls=Commands, invoke_without_command=True, help="Measure the built-in model on artists and voices it never met."
+)
+
+_Out = Annotated[Path, typer.Option(help="Folder that gets it; made when missing.")]
+_Seed = Annotated[int, typer.Option(help="The same seed makes the same again.", min=0)]
+_Cache = Annotated[Path | None, typer.Option(help="Folder for packages and what is computed from them.")]
+_Weights = Annotated[Path | None, typer.Option(help="Weights folder; the shipped one by default.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(_train, name="train")
+    app.add_typer(_evaluate, name="evaluate")
+
+
+@_train.command("builtin")
+def builtin(
+    out: _Out,
+    seed: _Seed = 0,
+    cache: _Cache = None,
+    holdout: Annotated[
+        list[str] | None, typer.Option(help="Vendor to measure on, kept out of training; repeat for several.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of the long part, 2 to 3 seconds each.", min=1)] = None,
+) -> None:
+    """Train the built-in model from packages alone (hours on two cores; needs the 'train' extra and espeak-ng)."""
+    from encoders.builtin.training.build import train_builtin
+    from encoders.builtin.training.packages import DEFAULT_CACHE
+
+    chosen: dict[str, Any] = {"holdout": tuple(holdout)} if holdout else {}
+    chosen |= {"steps": steps} if steps else {}
+    train_builtin(out, cache or DEFAULT_CACHE, seed, progress=progress_console().print, **chosen)
+    typer.echo(str(out))
+
+
+@_train.command("corpus")
+def corpus(out: _Out, seed: _Seed = 0, cache: _Cache = None) -> None:
+    """Build the emoji corpus: every emoji as text, picture and spoken name."""
+    from encoders.builtin.training.corpus_build import build_corpus
+    from encoders.builtin.training.packages import DEFAULT_CACHE
+
+    typer.echo(str(build_corpus(out, cache or DEFAULT_CACHE, seed)))
+
+
+@_evaluate.callback()
+def evaluate(
+    ctx: typer.Context,
+    as_json: _Json = False,
+    vendor: Annotated[list[str] | None, typer.Option(help="Whose pictures; the held-out ones by default.")] = None,
+    weights: _Weights = None,
+    cache: _Cache = None,
+) -> None:
+    """Measure names, pictures and voices against each other (needs the 'train' extra and espeak-ng)."""
+    if ctx.invoked_subcommand:
+        return
+    from encoders.builtin.evaluate import evaluate_builtin, report_table
+    from encoders.builtin.training.packages import DEFAULT_CACHE
+
+    report = evaluate_builtin(cache or DEFAULT_CACHE, vendor, folder=weights)
+    _show(report, report_table(report), as_json=as_json)
+
+
+@_evaluate.command("photos")
+def photos(
+    source: Annotated[Path, typer.Argument(help="Pictures in folders named by what they show, or a CSV path,name.")],
+    as_json: _Json = False,
+    weights: _Weights = None,
+) -> None:
+    """Measure how well names find your photographs, and photographs their names."""
+    from encoders.builtin.evaluate_photos import evaluate_photos, photos_table
+
+    report = evaluate_photos(source, folder=weights)
+    _show(report, photos_table(report), as_json=as_json)
+
+
+def _show(report: Mapping[str, Any], table: "Table", *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(report, ensure_ascii=False, indent=2))
+    else:
+        output().print(table)

@@ -1,0 +1,123 @@
+"""``crosscurrent doctor``: one finding for each thing a worker needs, each trouble with its way out."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from config.errors import CrosscurrentError
+from config.settings import Settings, load_settings
+from config.vocabulary import ModelRef
+from workers.operate.admin import list_topics
+
+if TYPE_CHECKING:
+    from encoders.base import EncoderSet
+
+# Asks Redis whether it can hold any index, when there is no model whose index it should hold.
+_NO_MODEL: Final = ModelRef("doctor", "0")
+_NO_DIMS: Final = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one check found.
+
+    Args:
+        detail: What there is, or what is wrong.
+        way_out: What to do; empty where nothing needs doing.
+    """
+
+    check: str
+    good: bool
+    detail: str
+    way_out: str = ""
+
+
+def examine(config: Path | None, overrides: Mapping[str, Any]) -> list[Finding]:
+    """Check settings, broker, topics, model, device and Redis; nothing raises, everything is a finding."""
+    try:
+        settings = load_settings(config, overrides)
+    except CrosscurrentError as exc:
+        way_out = "correct the settings file or the CROSSCURRENT_… variables; the other checks need them"
+        return [Finding(check="settings", good=False, detail=str(exc), way_out=way_out)]
+    profile = f"profile {settings.model.profile}, topics {settings.kafka.topic_prefix}.*"
+    findings = [Finding(check="settings", good=True, detail=profile)]
+    findings += _guarded("broker", lambda: _topics(settings))
+    encoders: list[EncoderSet] = []
+    findings += _guarded("model", lambda: _model(settings, encoders))
+    findings += _guarded("redis", lambda: _redis(settings, encoders))
+    findings += _folders(settings)
+    return findings
+
+
+def _guarded(check: str, find: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    """What a check finds; an expected error is a finding as well."""
+    try:
+        return list(find())
+    except CrosscurrentError as exc:
+        return [Finding(check=check, good=False, detail=str(exc))]
+
+
+def _topics(settings: Settings) -> Iterator[Finding]:
+    states = list_topics(settings.kafka)
+    yield Finding(check="broker", good=True, detail=f"answers at {settings.kafka.bootstrap_servers}")
+    missing = [state.spec.name for state in states if not state.exists]
+    if missing:
+        detail = f"missing: {', '.join(missing)}"
+        yield Finding(check="topics", good=False, detail=detail, way_out="crosscurrent topics create")
+    different = [f"{state.spec.name}: {told}" for state in states if state.exists for told in state.differences]
+    for told in different:
+        yield Finding(check="topics", good=False, detail=told)
+    if not missing and not different:
+        yield Finding(check="topics", good=True, detail=f"{len(states)} topics as the settings want them")
+
+
+def _model(settings: Settings, loaded: "list[EncoderSet]") -> Iterator[Finding]:
+    from encoders.registry import describe, load_encoders
+
+    facts = describe(settings.model)
+    if facts.missing:
+        for told in facts.missing:
+            yield Finding(check="model", good=False, detail=told)
+        return
+    encoders = load_encoders(settings.model)
+    loaded.append(encoders)
+    names = ", ".join(encoders.encoders)
+    detail = f"{encoders.model} loads and encodes {names}: vectors of length {encoders.dims}"
+    yield Finding(check="model", good=True, detail=detail)
+    if facts.profile.kind != "deterministic":
+        yield Finding(check="device", good=True, detail=_device(settings))
+
+
+def _device(settings: Settings) -> str:
+    from encoders.device import resolve_device, usable_cpus
+
+    device = resolve_device(settings.model.device)
+    return f"{device} ({usable_cpus()} CPUs usable)"
+
+
+def _redis(settings: Settings, loaded: "list[EncoderSet]") -> Iterator[Finding]:
+    model, dims = (loaded[0].model, loaded[0].dims) if loaded else (_NO_MODEL, _NO_DIMS)
+    asyncio.run(_ask_redis(settings, model, dims))
+    held = f"its vectors fit {model}" if loaded else "which vectors it should hold is unknown without a model"
+    shards = settings.redis.shards
+    detail = f"answers, has vector sets, {shards} shard{'s' if shards > 1 else ''}; {held}"
+    yield Finding(check="redis", good=True, detail=detail)
+
+
+async def _ask_redis(settings: Settings, model: ModelRef, dims: int) -> None:
+    from fusion.index.redis_index import RedisVectorIndex
+
+    index = RedisVectorIndex(settings.redis, model, dims)
+    try:
+        await index.check()
+    finally:
+        await index.close()
+
+
+def _folders(settings: Settings) -> Iterator[Finding]:
+    for folder in settings.media.allowed_folders:
+        if not folder.is_dir():
+            way_out = "make it, mount it, or take it out of media.allowed_folders"
+            yield Finding(check="media", good=False, detail=f"{folder} is not a folder here", way_out=way_out)

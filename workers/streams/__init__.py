@@ -1,0 +1,1 @@
+"""The three workers: plain handlers, delivery, media fetching, metrics and the thin Faust agents."""
