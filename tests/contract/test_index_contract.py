@@ -1,0 +1,274 @@
+"""What every vector index does, whatever it is made of."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from config.errors import Misconfigured, Reason, RejectEvent
+from config.settings import RedisSettings
+from config.vocabulary import ItemId, Modality
+from fusion.index.layout import fused_vector
+from fusion.index.memory_index import MemoryVectorIndex
+from fusion.index.protocol import FUSED, Item, VectorIndex, VectorSearch, WriteOutcome
+from fusion.index.redis_index import RedisVectorIndex
+from tests.fusion_builders import DIMS, MODEL, item, tombstone, unit
+
+KINDS = ("memory", "redis with 1 shard", "redis with 4 shards")
+
+
+@pytest.fixture(params=KINDS)
+def settings(request: pytest.FixtureRequest) -> Iterator[RedisSettings | None]:
+    """Settings of the Redis under test; None for the index in memory, which needs no server."""
+    if request.param == "memory":
+        yield None
+        return
+    shards = 4 if "4" in request.param else 1
+    yield RedisSettings(
+        url=request.getfixturevalue("redis_url"), prefix=request.getfixturevalue("prefix"), shards=shards
+    )
+
+
+@pytest.fixture
+async def index(settings: RedisSettings | None) -> AsyncIterator[VectorIndex]:
+    """The index under test, empty."""
+    made = MemoryVectorIndex(MODEL, DIMS) if settings is None else RedisVectorIndex(settings, MODEL, DIMS)
+    yield made
+    await made.close()
+
+
+def text_search(vector: Any, **changes: Any) -> VectorSearch:
+    """A search among texts for ten neighbours, unless said otherwise."""
+    return VectorSearch(**{"target": Modality.TEXT, "vector": vector, "count": 10, **changes})
+
+
+async def found(index: VectorIndex, search: VectorSearch) -> list[str]:
+    """Ids that a search finds, best first."""
+    return [neighbour.item_id for neighbour in (await index.search([search])).neighbours[0]]
+
+
+class TestWriting:
+    """Versions decide, whole items at a time."""
+
+    async def test_what_is_written_is_fetched_whole(self, index: VectorIndex) -> None:
+        """Vectors come back in full precision, attributes and version as they were."""
+        written = item(
+            "a", vectors={Modality.TEXT: unit(1), Modality.IMAGE: unit(2)}, attributes={"year": 2024, "t": ["x"]}
+        )
+
+        assert await index.write([written]) == [WriteOutcome.APPLIED]
+
+        read = (await index.fetch([ItemId("a")]))[ItemId("a")]
+        assert (read.version, read.attributes) == (written.version, written.attributes)
+        assert read.vectors.keys() == written.vectors.keys()
+        for modality, vector in written.vectors.items():
+            np.testing.assert_array_equal(read.vectors[modality], vector)
+
+    @pytest.mark.parametrize(("at_ms", "offset"), [(999, 9), (1000, 0), (1000, 4), (1000, 5)])
+    async def test_a_write_that_is_not_newer_changes_nothing(self, index: VectorIndex, at_ms: int, offset: int) -> None:
+        """Event time decides, then the offset; the same version again is a replay."""
+        await index.write([item("a", at_ms=1000, offset=5, attributes={"v": 1})])
+
+        outcomes = await index.write([item("a", at_ms=at_ms, offset=offset, vectors={Modality.TEXT: unit(9)})])
+
+        assert outcomes == [WriteOutcome.STALE]
+        read = (await index.fetch([ItemId("a")]))[ItemId("a")]
+        assert read.attributes == {"v": 1}
+        assert read.version.offset == 5
+
+    async def test_versions_far_apart_compare_as_numbers(self, index: VectorIndex) -> None:
+        """A longer number is newer, though it sorts before as text."""
+        await index.write([item("a", at_ms=999_999_999_999, offset=9)])
+
+        assert await index.write([item("a", at_ms=1_700_000_000_000, offset=10)]) == [WriteOutcome.APPLIED]
+        assert await index.write([item("a", at_ms=1_700_000_000_000, offset=9)]) == [WriteOutcome.STALE]
+
+    async def test_a_modality_that_went_away_is_found_no_more(self, index: VectorIndex) -> None:
+        """An update replaces the item, it is not laid over it."""
+        await index.write([item("a", vectors={Modality.TEXT: unit(1), Modality.IMAGE: unit(2)})])
+        await index.write([item("a", at_ms=2000, vectors={Modality.IMAGE: unit(3)}, attributes={"new": 1})])
+
+        assert await found(index, text_search(unit(1))) == []
+        assert await found(index, text_search(unit(3), target=Modality.IMAGE)) == ["a"]
+        assert (await index.fetch([ItemId("a")]))[ItemId("a")].attributes == {"new": 1}
+
+    async def test_a_deletion_outlives_replays(self, index: VectorIndex) -> None:
+        """After a deletion older writes are stale; a newer one brings the item back."""
+        await index.write([item("a", at_ms=1000), tombstone("a", at_ms=2000)])
+
+        assert await index.write([item("a", at_ms=1500)]) == [WriteOutcome.STALE]
+        assert await index.fetch([ItemId("a")]) == {}
+        assert await found(index, text_search(unit(1))) == []
+        assert await found(index, text_search(unit(1), target=FUSED)) == []
+        assert await index.write([item("a", at_ms=3000)]) == [WriteOutcome.APPLIED]
+        assert await found(index, text_search(unit(1))) == ["a"]
+
+    async def test_a_deletion_of_the_unknown_is_remembered(self, index: VectorIndex) -> None:
+        """A deletion may overtake its item."""
+        assert await index.write([tombstone("a", at_ms=2000)]) == [WriteOutcome.APPLIED]
+        assert await index.write([item("a", at_ms=1000)]) == [WriteOutcome.STALE]
+
+    async def test_outcomes_keep_the_order_of_the_changes(self, index: VectorIndex) -> None:
+        """One outcome a change, in order, the same item twice included."""
+        await index.write([item("b", at_ms=5000)])
+
+        outcomes = await index.write([item("a"), item("b"), item("c"), item("a", at_ms=900), item("d")])
+
+        stale, applied = WriteOutcome.STALE, WriteOutcome.APPLIED
+        assert outcomes == [applied, stale, applied, stale, applied]
+
+    async def test_nothing_is_done_to_nothing(self, index: VectorIndex) -> None:
+        """Empty batches are fine."""
+        assert await index.write([]) == []
+        assert await index.fetch([]) == {}
+        assert (await index.search([])).neighbours == []
+
+    @pytest.mark.parametrize("item_id", ["猫", "a b", "x:{y}:z", "👩‍👩‍👧", "a\nb\0c", "é" * 256])
+    async def test_any_unicode_is_an_id(self, index: VectorIndex, item_id: str) -> None:
+        """Ids are data: no character means anything to the store."""
+        await index.write([item(item_id)])
+
+        assert await found(index, text_search(unit(1))) == [item_id]
+        assert set(await index.fetch([ItemId(item_id)])) == {item_id}
+        assert await index.scan_ids(5) == [item_id]
+
+
+class TestRefusing:
+    """Wrong input names the field, before anything is written."""
+
+    @pytest.mark.parametrize("item_id", ["", "é" * 257, "\ud800"])
+    async def test_an_id_that_cannot_be_a_key(self, index: VectorIndex, item_id: str) -> None:
+        """Empty, too long, or half a surrogate pair."""
+        with pytest.raises(RejectEvent) as caught:
+            await index.write([item("good"), item("x").__class__(**{**_fields(item("x")), "item_id": item_id})])
+
+        assert caught.value.field == "item_id"
+        assert await index.fetch([ItemId("good")]) == {}
+
+    async def test_no_modality_at_all(self, index: VectorIndex) -> None:
+        """Such an item could never be found."""
+        with pytest.raises(RejectEvent, match="modalities"):
+            await index.write([item("a", vectors={})])
+
+    @pytest.mark.parametrize("vector", [np.zeros(DIMS, np.float32), np.full(DIMS, np.nan, np.float32)])
+    async def test_a_vector_without_direction(self, index: VectorIndex, vector: Any) -> None:
+        """Zero and not-a-number have no neighbours."""
+        with pytest.raises(RejectEvent) as caught:
+            await index.write([item("a", vectors={Modality.TEXT: vector})])
+
+        assert caught.value.reason is Reason.ENCODER_FAILED
+
+    async def test_a_vector_of_another_length(self, index: VectorIndex) -> None:
+        """The encoder does not fit the index: an operator's matter."""
+        with pytest.raises(Misconfigured, match="shape"):
+            await index.write([item("a", vectors={Modality.TEXT: unit(1, DIMS + 1)})])
+
+    async def test_numbers_that_json_has_not(self, index: VectorIndex) -> None:
+        """Attributes are JSON."""
+        with pytest.raises(RejectEvent, match="finite"):
+            await index.write([item("a", attributes={"x": float("nan")})])
+
+    @pytest.mark.parametrize(
+        "source", [".year >", "year == 1", ".a = 1", '.a == "x', "not .a == 1", "1 < .a < 3", "((", "-.a > 1"]
+    )
+    async def test_a_filter_that_does_not_parse(self, index: VectorIndex, source: str) -> None:
+        """Also when nothing is stored yet."""
+        with pytest.raises(RejectEvent) as caught:
+            await index.search([text_search(unit(1), filter=source)])
+
+        assert (caught.value.reason, caught.value.field) == (Reason.INVALID_FILTER, "filter")
+
+
+class TestSearching:
+    """Nearest first, filtered, merged over shards."""
+
+    async def test_the_nearest_come_first(self, index: VectorIndex) -> None:
+        """The item itself, with a cosine of about 1, then by cosine."""
+        await index.write([item(f"i{seed}", vectors={Modality.TEXT: unit(seed)}) for seed in range(200)])
+
+        (neighbours,) = (await index.search([text_search(unit(7) * 3)])).neighbours
+
+        assert neighbours[0].item_id == "i7"
+        assert neighbours[0].cosine == pytest.approx(1.0, abs=0.01)
+        cosines = [neighbour.cosine for neighbour in neighbours]
+        assert len(cosines) == 10
+        assert cosines == sorted(cosines, reverse=True)
+
+    async def test_several_searches_are_answered_in_order(self, index: VectorIndex) -> None:
+        """Each search has its own target, vector and count."""
+        await index.write([item("a", vectors={Modality.TEXT: unit(1)}), item("b", vectors={Modality.IMAGE: unit(2)})])
+
+        report = await index.search(
+            [
+                text_search(unit(2), target=Modality.IMAGE),
+                text_search(unit(2)),
+                text_search(unit(2), target=FUSED, count=1),
+            ]
+        )
+
+        assert [[n.item_id for n in found] for found in report.neighbours] == [["b"], ["a"], ["b"]]
+        assert report.failed_shards == ()
+
+    async def test_the_fused_set_holds_the_mean(self, index: VectorIndex) -> None:
+        """The mean of an item's vectors finds it with a cosine of 1."""
+        vectors = {Modality.TEXT: unit(1), Modality.IMAGE: unit(2)}
+        await index.write([item("a", vectors=vectors)])
+
+        (neighbours,) = (await index.search([text_search(fused_vector(vectors), target=FUSED)])).neighbours
+
+        assert neighbours[0].cosine == pytest.approx(1.0, abs=0.01)
+
+    async def test_equal_items_come_in_the_order_of_their_ids(self, index: VectorIndex) -> None:
+        """Ties break by item id over all shards."""
+        ids = [f"tie-{place}" for place in range(9)]
+        await index.write([item(item_id, vectors={Modality.TEXT: unit(1)}) for item_id in reversed(ids)])
+
+        assert await found(index, text_search(unit(1))) == ids
+
+    async def test_a_rare_filter_fills_the_page(self, index: VectorIndex) -> None:
+        """All of the few that a filter selects are found, far from the query as they are."""
+        rare = {"i13", "i77", "i401", "i1033", "i1999"}
+        await index.write(
+            [
+                item(f"i{seed}", vectors={Modality.TEXT: unit(seed)}, attributes={"rare": int(f"i{seed}" in rare)})
+                for seed in range(2000)
+            ]
+        )
+
+        assert set(await found(index, text_search(unit(5), filter=".rare == 1"))) == rare
+
+    async def test_attributes_that_changed_are_filtered_by(self, index: VectorIndex) -> None:
+        """The newest attributes count, also when they are gone."""
+        await index.write([item("a", attributes={"year": 2020})])
+        await index.write([item("a", at_ms=2000, attributes={"year": 2024})])
+        assert await found(index, text_search(unit(1), filter=".year == 2020")) == []
+        assert await found(index, text_search(unit(1), filter=".year == 2024")) == ["a"]
+
+        await index.write([item("a", at_ms=3000)])
+        assert await found(index, text_search(unit(1), filter=".year == 2024")) == []
+
+    async def test_an_empty_index_finds_nothing(self, index: VectorIndex) -> None:
+        """No vector set is no trouble."""
+        assert await found(index, text_search(unit(1), filter=".a == 1")) == []
+
+    async def test_counts_and_ids(self, index: VectorIndex) -> None:
+        """Items are counted by modality; deleted ones are not."""
+        both = {Modality.TEXT: unit(1), Modality.IMAGE: unit(2)}
+        await index.write([item("a", vectors=both), item("b"), item("c"), tombstone("c", at_ms=2000)])
+
+        counts = await index.counts()
+
+        assert (counts[Modality.TEXT], counts[Modality.IMAGE], counts[Modality.AUDIO]) == (2, 1, 0)
+        assert sorted(await index.scan_ids(10)) == ["a", "b"]
+        assert len(await index.scan_ids(1)) == 1
+
+    async def test_a_fitting_store_passes_its_check(self, index: VectorIndex) -> None:
+        """Empty or filled, once or again."""
+        await index.check()
+        await index.write([item("a")])
+        await index.check()
+
+
+def _fields(value: Item) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in ("item_id", "version", "vectors", "attributes")}

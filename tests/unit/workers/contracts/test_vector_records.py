@@ -1,0 +1,56 @@
+"""Vectors travel bit for bit, and a record that does not add up is refused."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from config.vocabulary import ItemId, Modality, ModelRef, UserId, Version
+from fusion.people.protocol import Profile
+from workers.contracts.profiles import USER_PROFILES, UserProfile
+from workers.contracts.vectors import ITEM_VECTORS, ItemVectors, pack_vector, unpack_vector
+
+MODEL = ModelRef("deterministic", "1")
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+
+
+def test_an_item_comes_back_bit_for_bit():
+    """Rebuilding from the topic gives the same floats, version and attributes."""
+    vectors = {Modality.TEXT: np.float32([0.6, 0.8]), Modality.IMAGE: np.float32([1 / 3, -2 / 3])}
+    sent = ItemVectors.of(ItemId("a"), Version(5, 7), MODEL, vectors, {"year": 2024})
+    read = ITEM_VECTORS.validate_json(sent.to_bytes())
+    assert read.version() == Version(5, 7)
+    assert read.attributes == {"year": 2024}
+    assert all(np.array_equal(read.unpacked()[modality], vector) for modality, vector in vectors.items())
+
+
+@pytest.mark.parametrize("packed", ["AAAA", "AAAAAA==", pack_vector(np.float32([1.0, 0.0, 0.0]))])
+def test_a_vector_of_another_length_is_refused(packed: str):
+    """Bytes that are no float32 numbers, or not as many as said, never reach an index."""
+    with pytest.raises(ValidationError):
+        ItemVectors(
+            item_id=ItemId("a"),
+            version_ms=0,
+            version_offset=0,
+            model="m@1",
+            dims=2,
+            vectors={Modality.TEXT: packed},
+        )
+
+
+def test_a_profile_comes_back_bit_for_bit():
+    """A snapshot holds the taste exactly, and a cold user has none."""
+    taste = np.float32([0.6, -0.8])
+    warm = Profile(user_id=UserId("u"), vector=taste, strength=1.5, recent=(ItemId("a"),), updated_at_ms=9)
+    read = USER_PROFILES.validate_json(UserProfile.of(warm, MODEL, NOW).to_bytes())
+    vector = read.unpacked()
+    assert vector is not None
+    assert np.array_equal(vector, taste)
+    cold = Profile(user_id=UserId("u"), vector=None, strength=0, recent=(), updated_at_ms=9)
+    assert USER_PROFILES.validate_json(UserProfile.of(cold, MODEL, NOW).to_bytes()).unpacked() is None
+
+
+def test_unpacked_vectors_are_little_endian_float32():
+    """The layout is fixed, whatever machine wrote it."""
+    assert unpack_vector("AACAPw==").tolist() == [1.0]

@@ -1,0 +1,64 @@
+"""Rankings as text: readable when piped, with each modality's share."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from config.errors import Reason
+from config.vocabulary import Modality, QueryId, ResultStatus
+from workers.contracts.result import Hit, ModalityScore, QueryError, Result
+from workers.operate.show import print_result, shares
+
+
+def score(calibrated: float, weight: float) -> ModalityScore:
+    """A modality's part."""
+    return ModalityScore(similarity=0.9, calibrated=calibrated, weight=weight)
+
+
+def shown(result: Result, **options: bool) -> str:
+    """What is printed to a file."""
+    console = Console(file=io.StringIO(), width=120)
+    print_result(console, result, **options)  # type: ignore[arg-type]
+    return str(console.file.getvalue())  # type: ignore[attr-defined]
+
+
+def test_shares_add_up_to_one() -> None:
+    """Weight times calibrated nearness, in proportion."""
+    hit = Hit.model_construct(
+        rank=1,
+        item_id="x",
+        score=0.5,
+        modality_scores={Modality.TEXT: score(0.9, 0.5), Modality.IMAGE: score(0.3, 0.5)},
+    )
+    assert shares(hit) == pytest.approx({Modality.TEXT: 0.75, Modality.IMAGE: 0.25})
+
+
+def test_a_ranking_shows_rank_score_shares_and_label() -> None:
+    """One line an item, with its emoji, its name and its identity."""
+    hit = Hit.model_construct(
+        rank=1,
+        item_id="emoji-1f431",
+        score=0.9312,
+        modality_scores={Modality.IMAGE: score(0.9, 1.0)},
+        attributes={"emoji": "🐱", "name": "cat face [face]"},
+        because=("its picture is near your words",),
+    )
+    result = Result.model_construct(
+        query_id=QueryId("q"), status=ResultStatus.OK, hits=(hit,), warnings=("slow shard",)
+    )
+    text = shown(result, explain=True)
+    for word in ("1", "0.931", "100%", "🐱 cat face [face]", "emoji-1f431", "near your words", "slow shard", "image"):
+        assert word in text
+
+
+def test_an_error_result_is_one_line() -> None:
+    """Code, field and message."""
+    error = QueryError(code=Reason.UNKNOWN_ITEM, message="no item x; publish it first", field="item_id")
+    result = Result.model_construct(query_id=QueryId("q"), status=ResultStatus.ERROR, error=error)
+    assert shown(result).strip() == "error unknown_item (item_id): no item x; publish it first"
+
+
+def test_nothing_found_is_said() -> None:
+    """An empty ranking is not an empty screen."""
+    assert "nothing found" in shown(Result.model_construct(query_id=QueryId("q"), status=ResultStatus.OK))
