@@ -44,12 +44,32 @@ def vendor_maps(
     """Return one vendor's maps in one view, computing them unless they lie in ``cache``."""
     indices, pixels = load_renderings(vendor, concepts, cache)
     store = cache / "activations" / f"{vendor}-{len(indices)}-{'plain' if view == PLAIN_VIEW else f'{seed}-{view}'}.npy"
+    rng = np.random.default_rng([seed, view, zlib.crc32(vendor.encode())])
+    maps = compute_maps(
+        trunk,
+        store,
+        pixels,
+        view=view,
+        rng=rng,
+        keeps_hues=lambda n: concepts[indices[n]].subgroup in HUE_SUBGROUPS,
+    )
+    return VendorMaps(concepts=indices, maps=maps)
+
+
+def compute_maps(
+    trunk: Trunk,
+    store: Path,
+    pixels: NDArray[np.uint8],
+    *,
+    view: int,
+    rng: np.random.Generator,
+    keeps_hues: Callable[[int], bool],
+) -> NDArray[np.float16]:
+    """Return the maps of RGBA pictures (n, h, w, 4) in one view, memory-mapped; computed unless ``store`` has them."""
     if not store.exists():
         store.parent.mkdir(parents=True, exist_ok=True)
-        keep_hues = [concepts[i].subgroup in HUE_SUBGROUPS for i in indices]
-        rng = np.random.default_rng([seed, view, zlib.crc32(vendor.encode())])
-        _write(trunk, store, pixels, lambda n: _view(pixels[n], view, rng, keep_hues[n]))
-    return VendorMaps(concepts=indices, maps=np.load(store, mmap_mode="r"))
+        _write(trunk, store, pixels, lambda n: _view(pixels[n], view, rng, keeps_hues(n)))
+    return np.asarray(np.load(store, mmap_mode="r"))
 
 
 def _view(pixels: NDArray[np.uint8], view: int, rng: np.random.Generator, keep_hues: bool) -> NDArray[np.float32]:

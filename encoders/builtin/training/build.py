@@ -16,32 +16,35 @@ import numpy as np
 import torch
 
 from config.errors import Misconfigured
-from encoders.builtin.artifacts import load_manifest
+from encoders.builtin.artifacts import IMAGE_FILE, load_manifest
 from encoders.builtin.efficientnet import channels_last
 from encoders.builtin.image import PHOTO_DIMS
 from encoders.builtin.text import HalfHead
-from encoders.builtin.training.activations import PLAIN_VIEW, VendorMaps, vendor_maps
+from encoders.builtin.training.activations import HUE_SUBGROUPS, PLAIN_VIEW, VendorMaps, vendor_maps
 from encoders.builtin.training.backbone import Backbone, load_backbone, load_classes
 from encoders.builtin.training.calibrate import calibrate
 from encoders.builtin.training.card import write_card
 from encoders.builtin.training.drawing_data import Drawings, HeldOut
 from encoders.builtin.training.drawing_model import BATCH, DrawingModel, pooled_features
 from encoders.builtin.training.emoji import LANGUAGES, Concept, load_concepts
-from encoders.builtin.training.export import assemble_image_tower, assemble_text_head, save_towers
-from encoders.builtin.training.image_stage import measure, train_heads, train_tail
+from encoders.builtin.training.export import assemble_image_tower, assemble_text_head, continue_from, save_towers
+from encoders.builtin.training.image_stage import Lessons, measure, train_heads, train_tail
+from encoders.builtin.training.line_icons import TRAINED_LINES, training_icons
 from encoders.builtin.training.packages import DEFAULT_CACHE
 from encoders.builtin.training.photo_stage import build_targets, photo_projection, train_photo_head
 from encoders.builtin.training.speech_stage import train_speech
-from encoders.builtin.training.texts import TextTable, build_texts, encode_texts
+from encoders.builtin.training.texts import TextTable, build_texts, concept_texts, encode_texts
+from encoders.builtin.training.unseen_words import seen_words
 from encoders.builtin.training.vendors import VENDORS, siblings
 
 log = logging.getLogger(__name__)
 
-HELD_OUT = ("twemoji", "openmoji", "emojione", "fxemoji")
+HELD_OUT = ("twemoji", "openmoji", "emojione", "emojione-v1", "fxemoji")
 TAIL_STEPS = 1150
 HEAD_STEPS = 400
 PHOTO_STEPS = 1500
-VIEWS = 3  # the plain one and two augmented ones
+VIEWS = 7  # the plain one and six augmented ones
+LINE_VIEWS = (0, 1)
 HEAD_VIEWS = 2
 TEXT_BALANCE = 0.5
 MEASURED_LANGUAGES = ("en", "zh", "es")
@@ -63,6 +66,7 @@ class Run:
         texts: Their names and keywords.
         backbone: The pretrained image network.
         progress: Told in a line what is going on.
+        start: Weights to continue from; None to start from the classifier's.
     """
 
     cache: Path
@@ -73,6 +77,7 @@ class Run:
     texts: TextTable
     backbone: Backbone
     progress: Progress
+    start: Path | None = None
 
     @property
     def vendors(self) -> tuple[str, ...]:
@@ -84,7 +89,7 @@ class Run:
         return vendor_maps(self.backbone.trunk, vendor, view, self.concepts, self.cache, seed=self.seed)
 
     def drawings(self, views: int) -> Drawings:
-        """Every training vendor's pictures in memory: 14 KB each, 390 MB for three views."""
+        """Every training vendor's pictures in memory: 14 KB each, 0.9 GB for seven views."""
         parts = []
         for view, vendor in product(range(views), self.vendors):
             self.progress(f"look at {vendor}, view {view + 1} of {views}")
@@ -100,6 +105,7 @@ def train_builtin(
     *,
     holdout: tuple[str, ...] = HELD_OUT,
     steps: int = TAIL_STEPS,
+    start: Path | None = None,
     progress: Progress = log.info,
 ) -> None:
     """Train the whole model and write its weights, manifest, card and notices.
@@ -110,6 +116,7 @@ def train_builtin(
         seed: Source of all chance.
         holdout: Vendors to measure on; every set by their artists stays out of the training.
         steps: Steps of the tail's training, the long part: 2 to 3 seconds each on two cores.
+        start: Weights folder to continue from, such as an earlier version's; None to start from the classifier's.
         progress: Told in a line what is going on, several times a minute.
 
     Raises:
@@ -117,7 +124,7 @@ def train_builtin(
     """
     training_vendors(holdout)
     torch.set_num_threads(THREADS)
-    run = _start(cache, seed, holdout, progress)
+    run = _start(cache, seed, holdout, start, progress)
     train_pictures(run, out, steps)
     progress("speech")
     train_speech(out, cache, seed, vendors=run.vendors)
@@ -151,10 +158,11 @@ def training_vendors(holdout: tuple[str, ...]) -> tuple[str, ...]:
     return left
 
 
-def _start(cache: Path, seed: int, holdout: tuple[str, ...], progress: Progress) -> Run:
+def _start(cache: Path, seed: int, holdout: tuple[str, ...], start: Path | None, progress: Progress) -> Run:
     progress("names and keywords")
     concepts = load_concepts(cache)
-    work = cache / "runs" / f"{seed}-without-{'-'.join(sorted(holdout))}"
+    origin = "" if start is None else f"-from-{load_manifest(start).files[IMAGE_FILE][:12]}"
+    work = cache / "runs" / f"{seed}-without-{'-'.join(sorted(holdout))}{origin}"
     work.mkdir(parents=True, exist_ok=True)
     return Run(
         cache=cache,
@@ -165,6 +173,7 @@ def _start(cache: Path, seed: int, holdout: tuple[str, ...], progress: Progress)
         texts=build_texts(concepts, cache),
         backbone=load_backbone(cache),
         progress=progress,
+        start=start,
     )
 
 
@@ -179,21 +188,42 @@ def _held_out(run: Run) -> HeldOut:
 def _train_drawing(run: Run, held_out: HeldOut, steps: int) -> DrawingModel:
     torch.manual_seed(run.seed)
     model = DrawingModel(channels_last(deepcopy(run.backbone.tail)))
-    store = run.work / "heads.pt"
-    if not store.exists():
-        _train_heads(run, model)
-        torch.save(model.state_dict(), store)
-    model.load_state_dict(torch.load(store, weights_only=True))
+    if run.start is None:
+        _start_heads(run, model)
+    else:
+        model.standardise(pooled_features(model.tail, run.drawings(1).rows))
+        continue_from(run.start, model)
     return train_tail(
         model,
-        run.drawings(VIEWS),
-        run.texts,
+        _lessons(run),
         held_out,
         steps=steps,
         seed=run.seed,
         checkpoint=run.work / f"tail-{steps}.pt",
         progress=run.progress,
     )
+
+
+def _lessons(run: Run) -> Lessons:
+    icons = training_icons(run.backbone.trunk, LINE_VIEWS, run.cache, seed=run.seed, progress=run.progress)
+    taught = [*concept_texts(run.concepts), *icons.names]
+    taught += [name for told in load_classes(run.cache) for name in told.names]
+    if seen := seen_words(taught):
+        raise Misconfigured(f"unseen_words.py lists words that are taught: {', '.join(seen)}: replace them there")
+    return Lessons(
+        emoji=run.drawings(VIEWS),
+        coloured=np.array([concept.subgroup in HUE_SUBGROUPS for concept in run.concepts]),
+        texts=run.texts,
+        icons=icons,
+    )
+
+
+def _start_heads(run: Run, model: DrawingModel) -> None:
+    store = run.work / "heads.pt"
+    if not store.exists():
+        _train_heads(run, model)
+        torch.save(model.state_dict(), store)
+    model.load_state_dict(torch.load(store, weights_only=True))
 
 
 def _train_heads(run: Run, model: DrawingModel) -> None:
@@ -221,6 +251,7 @@ def _facts(run: Run, steps: int, measured: dict[str, dict[str, float]]) -> dict[
         "concepts": len(run.concepts),
         "languages": list(LANGUAGES),
         "trained_vendors": list(run.vendors),
+        "trained_lines": list(TRAINED_LINES),
         "held_out_vendors": list(run.held_out),
         "tail_steps": steps,
         "batch": BATCH,

@@ -46,6 +46,20 @@ def alignment_loss(
     )
 
 
+def name_loss(*, images: Tensor, names: Tensor, owners: Tensor, scale: Tensor) -> Tensor:
+    """Return the symmetric cross-entropy between pictures and names that each belong to one picture or none.
+
+    Args:
+        images: Unit vectors of shape (n, d).
+        names: Unit vectors of shape (m, d), all different names.
+        owners: Row of each picture's name, of shape (n,), all different.
+        scale: Inverse temperature.
+    """
+    scores = scale * images @ names.T
+    own = torch.arange(len(owners))
+    return 0.5 * (functional.cross_entropy(scores, owners) + functional.cross_entropy(scores[:, owners].T, own))
+
+
 def recall_at(queries: Tensor, gallery: Tensor, ranks: tuple[int, ...] = (1, 5, 10)) -> dict[int, float]:
     """Return the share of queries whose own row of the gallery is among the nearest k, for each k.
 

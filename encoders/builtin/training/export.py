@@ -14,6 +14,8 @@ from encoders.builtin.artifacts import (
     TEXT_FILE,
     Manifest,
     expected_text_backbone,
+    load_image_tower,
+    load_text_head,
     save_manifest,
     save_module,
 )
@@ -21,6 +23,8 @@ from encoders.builtin.image import ImageTower
 from encoders.builtin.text import HalfHead, TextHead
 from encoders.builtin.training.backbone import Backbone
 from encoders.builtin.training.drawing_model import DrawingModel
+
+CONTINUED_SCALE = 40.0  # the inverse temperature is not shipped; runs ended between 35 and 45
 
 
 @torch.no_grad()
@@ -35,6 +39,22 @@ def assemble_image_tower(backbone: Backbone, drawing: DrawingModel, photo: nn.Li
     tower.drawing_projection.bias.copy_(drawing.projection.bias - weight @ drawing.centre)
     tower.photo_projection.load_state_dict(photo.state_dict())
     return tower.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def continue_from(folder: Path, drawing: DrawingModel) -> None:
+    """Fill the drawing stage's model from the weights in ``folder``; its standardisation must be set before.
+
+    Raises:
+        Misconfigured: The folder holds no weights of this architecture.
+    """
+    tower, head = load_image_tower(folder), load_text_head(folder)
+    drawing.tail.load_state_dict(tower.drawing_tail.state_dict())
+    folded = tower.drawing_projection
+    drawing.projection.weight.copy_(folded.weight * drawing.spread)
+    drawing.projection.bias.copy_(folded.bias + folded.weight @ drawing.centre)
+    drawing.text.load_state_dict(head.drawing.state_dict())
+    drawing.log_scale.fill_(CONTINUED_SCALE).log_()
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ on two free cores. The learning rate is constant and falls in the last quarter, 
 import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from encoders.builtin.training.checkpoint import resume, save_checkpoint
-from encoders.builtin.training.contrast import alignment_loss, recall_at
+from encoders.builtin.training.contrast import alignment_loss, name_loss, recall_at
 from encoders.builtin.training.drawing_data import Drawings, HeldOut, Queue
 from encoders.builtin.training.drawing_model import BATCH, DrawingModel, embed_maps
+from encoders.builtin.training.line_icons import LineIcons
+from encoders.builtin.training.style import mix_styles
 from encoders.builtin.training.texts import TextTable
 
 TAIL_RATE = 2e-4
@@ -28,8 +31,28 @@ FALL_SHARE = 0.25
 AVERAGE_DECAY = 0.99
 CHECKPOINT_EVERY_STEPS = 50
 MEASURE_EVERY_STEPS = 150
+ICONS = 64  # line icons in a step, beside the batch of emoji
+OTHER_NAMES = 512  # of icons that are not in the step, to tell them from
+ICONS_WEIGHT = 0.3
 
 Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lessons:
+    """What the tail learns from.
+
+    Attributes:
+        emoji: Maps by concept.
+        coloured: Concepts whose colours are their meaning, bool of shape (concepts,).
+        texts: Names and keywords of the concepts.
+        icons: Line icons and their names.
+    """
+
+    emoji: Drawings
+    coloured: NDArray[np.bool_]
+    texts: TextTable
+    icons: LineIcons
 
 
 def train_heads(
@@ -55,8 +78,7 @@ def train_heads(
 
 def train_tail(
     model: DrawingModel,
-    maps: Drawings,
-    texts: TextTable,
+    data: Lessons,
     held_out: HeldOut,
     *,
     steps: int,
@@ -64,7 +86,7 @@ def train_tail(
     checkpoint: Path,
     progress: Progress,
 ) -> DrawingModel:
-    """Tune the tail with its heads; returns the running average of the weights.
+    """Tune the tail with its heads on emoji and line icons; returns the running average of the weights.
 
     Continues from ``checkpoint`` if it exists, and writes it every few minutes. A continued run differs from an
     uninterrupted one only in that its queue of earlier vectors starts empty.
@@ -79,8 +101,7 @@ def train_tail(
         rng = np.random.default_rng([seed, 2, step])  # by step, so that a resumed run draws what it would have drawn
         torch.manual_seed(seed * 1_000_003 + step)
         _set_rates(optimiser, [TAIL_RATE, TUNED_HEAD_RATE], _rate(step, steps))
-        rows, concepts = maps.sample(BATCH, rng)
-        loss = _loss(model, model.images(rows), concepts, texts=texts, queue=queue, rng=rng)
+        loss = _tail_loss(model, data, queue, rng)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
@@ -137,6 +158,22 @@ def _loss(
     )
     queue.push(images, owners)
     return loss
+
+
+def _tail_loss(model: DrawingModel, data: Lessons, queue: Queue, rng: np.random.Generator) -> Tensor:
+    emoji, concepts = data.emoji.sample(BATCH, rng)
+    icons, owners = data.icons.drawings.sample(ICONS, rng)
+    plain = torch.from_numpy(np.concatenate([data.coloured[concepts], np.zeros(ICONS, dtype=bool)]))
+    images = model.images(mix_styles(torch.cat([emoji, icons]), plain))
+    loss = _loss(model, images[:BATCH], concepts, texts=data.texts, queue=queue, rng=rng)
+    others = rng.permutation(np.setdiff1d(np.arange(len(data.icons.features)), owners))[:OTHER_NAMES]
+    features = data.icons.features[np.concatenate([owners, others])].astype(np.float32)
+    return loss + ICONS_WEIGHT * name_loss(
+        images=images[BATCH:],
+        names=model.text(torch.from_numpy(features)),
+        owners=torch.arange(ICONS),
+        scale=model.scale(),
+    )
 
 
 def _tail_optimiser(model: DrawingModel) -> torch.optim.AdamW:

@@ -56,7 +56,7 @@ def svg_bodies(vendor: Vendor, concepts: Sequence[Concept], cache: Path = DEFAUL
     icons = read_json(archive, "package/icons.json")
     chars = read_json(archive, "package/chars.json")
     matched = match_concepts(vendor, concepts, icons, chars)
-    return {index: _document(icons, slug) for index, slug in sorted(matched.items())}
+    return {index: icon_document(icons, slug) for index, slug in sorted(matched.items())}
 
 
 def match_concepts(
@@ -104,7 +104,8 @@ def render_svg(document: str, size_px: int = SIZE_PX) -> NDArray[np.uint8]:
     return np.asarray(canvas)
 
 
-def _document(icons: Mapping[str, Any], slug: str) -> str:
+def icon_document(icons: Mapping[str, Any], slug: str) -> str:
+    """Return one icon of an icon set's JSON as a whole SVG document."""
     icon = dict(icons["icons"].get(slug, {}))
     flipped = False
     while "body" not in icon:  # an alias: its parent's drawing, perhaps mirrored

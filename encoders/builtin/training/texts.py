@@ -64,6 +64,11 @@ def build_texts(concepts: Sequence[Concept], cache: Path) -> TextTable:
     )
 
 
+def concept_texts(concepts: Sequence[Concept]) -> set[str]:
+    """Return every different text that ``concepts`` are called by."""
+    return {text for concept in concepts for text, _ in _uses(concept)}
+
+
 def encode_texts(texts: Sequence[str], cache: Path) -> NDArray[np.float16]:
     """Return sentence features of shape (n, 512), kept in ``cache`` under a hash of the texts."""
     digest = hashlib.sha256("\n".join([BACKBONE_VERSION, *texts]).encode()).hexdigest()[:16]

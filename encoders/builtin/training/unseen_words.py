@@ -1,9 +1,11 @@
 """Words that no emoji is named or tagged with, fixed before the model was trained: does meaning carry over?
 
-Forty in each of five languages, each with the emoji that would be a right answer. The list was written by hand; a word
-that stands among any name or keyword the model learns from, in any language, is not in it, and a test holds that.
+Forty in each of five languages, each with the emoji that would be a right answer. The list was written by hand. None
+stands as it is among the names and keywords of emoji in any language, the names of line icons, or those of the image
+classifier's classes, which is all that the model learns words from; the build refuses to start when one does.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -33,7 +35,6 @@ hound: 1f436 1f415 1f429 1f9ae
 stallion: 1f434 1f40e
 swine: 1f437 1f416 1f417 1f43d
 bunny rabbit: 1f430 1f407
-amphibian: 1f438
 insectoid: 1f41b 1f41c 1f41e 1f41d 1fab2
 arachnid: 1f577 1f982
 crustacean: 1f980 1f99e 1f990
@@ -42,9 +43,7 @@ bovine: 1f42e 1f404 1f402 1f403
 raptor: 1f985 1f989
 motorcar: 1f697 1f698 1f699 1f3ce
 lorry driver: 1f69a 1f69b
-airliner: 2708 1f6eb 1f6ec 1f6e9
 locomotive engine: 1f682 1f686 1f684 1f683
-motorbike: 1f3cd 1f6f5
 sailing yacht: 26f5 1f6a4 1f6e5
 residence: 1f3e0 1f3e1
 skyscraper: 1f3e2 1f3d9
@@ -52,13 +51,11 @@ infirmary: 1f3e5
 schoolhouse: 1f3eb
 footwear: 1f45f 1f45e 1f460 1f461 1f462 1f97e 1f97f
 spectacles: 1f453 1f576
-wristwatch: 231a
 brolly: 2602 2614 1f302
 blossom petals: 1f338 1f33c 1f33a 1f337
 evergreen pine: 1f332 1f384
 citrus fruit: 1f34a 1f34b 1f34b-200d-1f7e9
 hamburger patty: 1f354
-espresso: 2615
 lager: 1f37a 1f37b
 physician: 1f9d1-200d-2695 1f468-200d-2695 1f469-200d-2695
 policeman: 1f46e 1f46e-200d-2642 1f46e-200d-2640
@@ -68,6 +65,11 @@ trumpeter: 1f3ba
 drummer: 1f941 1fa98
 blaze: 1f525 1f692 1f9d1-200d-1f692
 tempest: 26c8 1f329 1f32a 1f300 1f327
+snowfall: 2744 1f328 2603 26c4
+laptop computer: 1f4bb
+television set: 1f4fa
+timepiece: 231a 23f0 1f570 23f1 23f2
+padlock: 1f512 1f513 1f510 1f50f
 """
 _ZH = """
 猫科动物: 1f431 1f408 1f408-200d-2b1b 1f405 1f406 1f981 1f42f
@@ -186,7 +188,6 @@ Armbanduhren: 231a
 Vorhängeschloss: 1f512 1f513 1f510 1f50f
 Fußballspiel: 26bd
 Katzentier: 1f431 1f408 1f408-200d-2b1b 1f405 1f406 1f981 1f42f
-Limousine: 1f697 1f698 1f699
 Viper: 1f40d
 Schimpanse: 1f435 1f412 1f98d 1f9a7
 Schmetterlinge: 1f98b
@@ -194,6 +195,7 @@ Sattelschlepper: 1f69a 1f69b
 Weinberg: 1f347 1f377
 Erdbeermarmelade: 1f353
 Gitarrist: 1f3b8
+Pianist: 1f3b9
 """
 _FR = """
 toutou: 1f436 1f415 1f9ae 1f429
@@ -246,3 +248,9 @@ UNSEEN_WORDS = (
     *_words("fr", _FR),
 )
 """Two hundred words, forty in each language."""
+
+
+def seen_words(texts: Iterable[str]) -> list[str]:
+    """Return the listed words that stand among ``texts``, whatever their case: they would measure memory."""
+    learnt = {text.lower() for text in texts}
+    return [entry.word for entry in UNSEEN_WORDS if entry.word.lower() in learnt]

@@ -72,7 +72,7 @@ def test_a_mirrored_alias_is_drawn_mirrored() -> None:
         "width": 10,
         "height": 10,
     }
-    drawn = [render_svg(renderings._document(icons, slug), 16)[..., 3] for slug in ("left", "right")]
+    drawn = [render_svg(renderings.icon_document(icons, slug), 16)[..., 3] for slug in ("left", "right")]
     np.testing.assert_array_equal(drawn[0][:, ::-1], drawn[1])
     assert drawn[0][:, :8].min() == 255
 
