@@ -6,11 +6,10 @@ drawings of one thing. Logos are left out: a trademark is not what its name's wo
 
 import re
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -160,5 +159,5 @@ def training_icons(
     return LineIcons(drawings=drawings, names=tuple(names), features=encode_texts(names, cache))
 
 
-def _other_pen(slug: str, slugs: Mapping[str, Any]) -> bool:
+def _other_pen(slug: str, slugs: Container[str]) -> bool:
     return any(slug.endswith(weight) and slug.removesuffix(weight) in slugs for weight in WEIGHTS)
