@@ -38,7 +38,10 @@ def builtin(
     holdout: Annotated[
         list[str] | None, typer.Option(help="Vendor to measure on, kept out of training; repeat for several.")
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Steps of the long part, 2 to 3 seconds each.", min=1)] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of the long part, 1 to 2 seconds each.", min=1)] = None,
+    start: Annotated[
+        Path | None, typer.Option("--from", help="Weights folder to continue from.", exists=True, file_okay=False)
+    ] = None,
 ) -> None:
     """Train the built-in model from packages alone (hours on two cores; needs the 'train' extra and espeak-ng)."""
     from encoders.builtin.training.build import train_builtin
@@ -46,6 +49,7 @@ def builtin(
 
     chosen: dict[str, Any] = {"holdout": tuple(holdout)} if holdout else {}
     chosen |= {"steps": steps} if steps else {}
+    chosen |= {"start": start} if start else {}
     train_builtin(out, cache or DEFAULT_CACHE, seed, progress=progress_console().print, **chosen)
     typer.echo(str(out))
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from config.errors import Misconfigured
-from encoders.builtin.artifacts import IMAGE_FILE, load_manifest
+from encoders.builtin.artifacts import IMAGE_FILE, Manifest, load_manifest
 from encoders.builtin.efficientnet import channels_last
 from encoders.builtin.image import PHOTO_DIMS
 from encoders.builtin.text import HalfHead
@@ -28,7 +28,7 @@ from encoders.builtin.training.drawing_data import Drawings, HeldOut
 from encoders.builtin.training.drawing_model import BATCH, DrawingModel, pooled_features
 from encoders.builtin.training.emoji import LANGUAGES, Concept, load_concepts
 from encoders.builtin.training.export import assemble_image_tower, assemble_text_head, continue_from, save_towers
-from encoders.builtin.training.image_stage import Lessons, measure, train_heads, train_tail
+from encoders.builtin.training.image_stage import ICONS, Lessons, measure, train_heads, train_tail
 from encoders.builtin.training.line_icons import TRAINED_LINES, training_icons
 from encoders.builtin.training.packages import DEFAULT_CACHE
 from encoders.builtin.training.photo_stage import build_targets, photo_projection, train_photo_head
@@ -246,7 +246,10 @@ def _train_photo(run: Run) -> HalfHead:
 
 
 def _facts(run: Run, steps: int, measured: dict[str, dict[str, float]]) -> dict[str, Any]:
+    origin = {} if run.start is None else {"continued_from": _told(load_manifest(run.start))}
     return {
+        **origin,
+        "icons": ICONS,
         "seed": run.seed,
         "concepts": len(run.concepts),
         "languages": list(LANGUAGES),
@@ -258,3 +261,7 @@ def _facts(run: Run, steps: int, measured: dict[str, dict[str, float]]) -> dict[
         "views": VIEWS,
         "drawing_half_recall_at_10": measured,
     }
+
+
+def _told(earlier: Manifest) -> dict[str, Any]:
+    return {"model": str(earlier.model), "steps": earlier.facts["tail_steps"]}

@@ -7,6 +7,7 @@ from typing import Any
 from encoders.builtin.artifacts import Manifest
 from encoders.builtin.training.backbone import CLASSES, EFFICIENTNET
 from encoders.builtin.training.emoji import CLDR, EMOJIBASE
+from encoders.builtin.training.line_icons import LINE_SETS
 from encoders.builtin.training.packages import Package
 from encoders.builtin.training.speech_stage import speech_card
 from encoders.builtin.training.vendors import VENDORS
@@ -44,14 +45,18 @@ artists:
 No photograph was used: the classifier's rows stand for the photographs of its 1,000 classes. Apple's, Facebook's and
 Samsung's artwork is not openly licensed and was used neither for training nor for tests.
 
-Training: {steps:,} steps of {batch} pictures, {views} views of each rendering, seed {seed}.
-`crosscurrent train builtin` does it again.
+Line icons with their names, so that plain strokes are understood too (lucide is kept for measuring):
+
+{lines}
+
+Training: {steps:,} steps of {batch} emoji and {icons} line icons, {views} views of each rendering, styles mixed between
+artists inside the network (MixStyle), seed {seed}{origin}. `crosscurrent train builtin` does it again.
 
 ## Measured on artists it never saw
 
-These sets, and all others by the same artists, had no part in the training. They were watched meanwhile: the learning
-rate was lowered once, after a tenth of a first attempt, because of what they showed. The drawing half's recall at 10,
-each among all pictures (or names) of that set:
+These sets, and all others by the same artists, had no part in the training. They were watched meanwhile: in the first
+version the learning rate was lowered once because of what they showed. The drawing half's recall at 10, each among all
+pictures (or names) of that set:
 
 {measured}
 
@@ -105,6 +110,9 @@ def card(manifest: Manifest) -> str:
         concepts=facts["concepts"],
         languages=len(facts["languages"]),
         trained=_vendor_table(facts["trained_vendors"]),
+        lines=_line_table(facts["trained_lines"]),
+        icons=facts["icons"],
+        origin=_origin(facts),
         steps=facts["tail_steps"],
         batch=facts["batch"],
         views=facts["views"],
@@ -118,7 +126,8 @@ def notice(manifest: Manifest) -> str:
     """Return the notices of everything that the weights derive from."""
     vendors = [VENDORS[name] for name in manifest.facts["trained_vendors"]]
     lines = [_package_line(package) for package in (EMOJIBASE, CLDR, CLASSES)]
-    lines += [f"{_package_line(vendor.package)}, {vendor.url}" for vendor in vendors]
+    icons = [LINE_SETS[name] for name in manifest.facts["trained_lines"]]
+    lines += [f"{_package_line(source.package)}, {source.url}" for source in (*vendors, *icons)]
     return NOTICE_TEXT.format(
         efficientnet=f"{EFFICIENTNET.name} {EFFICIENTNET.version}",
         text_package=manifest.text_backbone["package"],
@@ -134,6 +143,18 @@ def _package_line(package: Package) -> str:
 def _vendor_table(names: Iterable[str]) -> str:
     rows = [f"| [{name}]({VENDORS[name].url}) | {VENDORS[name].package.licence} |" for name in names]
     return "\n".join(["| set | licence |", "| --- | --- |", *rows])
+
+
+def _line_table(names: Iterable[str]) -> str:
+    rows = [f"| [{name}]({LINE_SETS[name].url}) | {LINE_SETS[name].package.licence} |" for name in names]
+    return "\n".join(["| set | licence |", "| --- | --- |", *rows])
+
+
+def _origin(facts: Mapping[str, Any]) -> str:
+    if "continued_from" not in facts:
+        return ""
+    earlier = facts["continued_from"]
+    return f", after the {earlier['steps']:,} steps of {earlier['model']} (same artists held out), on emoji alone"
 
 
 def _measured_table(measured: Mapping[str, Mapping[str, Any]]) -> str:

@@ -23,6 +23,9 @@ FACTS = {
     "concepts": 1914,
     "languages": ["en", "zh"],
     "trained_vendors": ["noto", "flag"],
+    "trained_lines": ["tabler"],
+    "icons": 64,
+    "continued_from": {"model": "builtin@0", "steps": 1234},
     "held_out_vendors": ["twemoji"],
     "tail_steps": 1150,
     "batch": 256,
@@ -82,6 +85,8 @@ def test_the_card_tells_data_and_numbers(folder: Path) -> None:
     assert "| twemoji | 0.812 | 0.750 |" in card
     assert "| mean | 0.812 | 0.750 |" in card
     assert "1,150 steps" in card
+    assert "after the 1,234 steps of builtin@0" in card
+    assert "tabler-icons" in card
 
 
 def test_the_notice_names_everything_the_weights_derive_from(folder: Path) -> None:
