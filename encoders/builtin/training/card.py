@@ -127,7 +127,8 @@ def notice(manifest: Manifest) -> str:
     vendors = [VENDORS[name] for name in manifest.facts["trained_vendors"]]
     lines = [_package_line(package) for package in (EMOJIBASE, CLDR, CLASSES)]
     icons = [LINE_SETS[name] for name in manifest.facts["trained_lines"]]
-    lines += [f"{_package_line(source.package)}, {source.url}" for source in (*vendors, *icons)]
+    lines += [f"{_package_line(source.package)}, {source.url}" for source in vendors]
+    lines += [f"{_package_line(source.package)}, {source.url}" for source in icons]
     return NOTICE_TEXT.format(
         efficientnet=f"{EFFICIENTNET.name} {EFFICIENTNET.version}",
         text_package=manifest.text_backbone["package"],

@@ -15,6 +15,7 @@ CHUNK = 4096
 ENGLISH_SHARE = 0.3  # of names and keywords alike; the other 15 languages share the rest, Chinese doubly
 CHINESE_SHARE = 0.15
 NAME_SHARE = 0.65
+DESCRIPTION_SHARE = 0.12  # of the name with all keywords, as items are described
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +90,9 @@ def _uses(concept: Concept) -> list[tuple[str, float]]:
         plain = name.split(": ", 1)[-1]  # "flag: Chile" is also asked for as "Chile"
         forms = [name] if plain == name else [name, plain]
         name_share = NAME_SHARE if keywords else 1.0
+        if keywords:
+            uses.append((f"{name}: {', '.join(keywords)}", share * DESCRIPTION_SHARE))
+            share *= 1 - DESCRIPTION_SHARE
         uses += [(form, share * name_share / len(forms)) for form in forms]
         uses += [(word, share * (1 - NAME_SHARE) / len(keywords)) for word in keywords]
     return uses
