@@ -66,10 +66,10 @@ drummer: 1f941 1fa98
 blaze: 1f525 1f692 1f9d1-200d-1f692
 tempest: 26c8 1f329 1f32a 1f300 1f327
 snowfall: 2744 1f328 2603 26c4
-laptop computer: 1f4bb
-television set: 1f4fa
 timepiece: 231a 23f0 1f570 23f1 23f2
-padlock: 1f512 1f513 1f510 1f50f
+birthday gateau: 1f382 1f370
+volcanic eruption: 1f30b
+steed: 1f434 1f40e
 """
 _ZH = """
 猫科动物: 1f431 1f408 1f408-200d-2b1b 1f405 1f406 1f981 1f42f

@@ -41,7 +41,7 @@ def test_texts_are_sampled_by_their_chances() -> None:
 
 
 def test_names_weigh_more_than_keywords_and_flags_answer_to_their_country() -> None:
-    """A flag is taught by its country's bare name too, and empty keywords are dropped."""
+    """A flag is taught by its country's bare name and by its description too, and empty keywords are dropped."""
     concept = Concept(
         item_id="emoji-1",
         emoji="🇨🇱",
@@ -54,7 +54,7 @@ def test_names_weigh_more_than_keywords_and_flags_answer_to_their_country() -> N
         shortcodes=(),
     )
     uses = dict(_uses(concept))
-    assert set(uses) == {"flag: Chile", "Chile", "CL", "智利"}
+    assert set(uses) == {"flag: Chile", "Chile", "CL", "智利", "flag: Chile: CL"}
     assert (uses["flag: Chile"] + uses["Chile"]) / uses["CL"] == pytest.approx(NAME_SHARE / (1 - NAME_SHARE))
 
 
