@@ -1,0 +1,29 @@
+"""Binary codes: the signs of an aligned vector, one bit each, for a thirty-second of the memory.
+
+Charikar, "Similarity Estimation Techniques from Rounding Algorithms", 2002, for why signs keep angles; Siamese binary
+embeddings train for it (``FitOptions.binary``).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Codes = NDArray[np.uint8]
+
+
+def to_codes(vectors: NDArray[np.float32]) -> Codes:
+    """Return uint8 of shape (n, ceil(dims / 8)) for vectors (n, dims): a bit is 1 where the number is above 0."""
+    return np.packbits(vectors > 0, axis=1)
+
+
+def hamming_similarity(queries: Codes, items: Codes, dims: int) -> NDArray[np.float32]:
+    """Return the share of equal bits, float32 of shape (q, n) in [0, 1].
+
+    Args:
+        queries: Codes of shape (q, bytes).
+        items: Codes of shape (n, bytes).
+        dims: Bits that count; what fills the last byte is equal on both sides.
+    """
+    different = np.zeros((len(queries), len(items)), np.int64)
+    for byte in range(queries.shape[1]):
+        different += np.bitwise_count(queries[:, byte, None] ^ items[None, :, byte])
+    return np.asarray(1.0 - different / dims, np.float32)
