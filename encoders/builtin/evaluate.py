@@ -23,6 +23,7 @@ from encoders.builtin.training.emoji import Concept, load_concepts
 from encoders.builtin.training.packages import DEFAULT_CACHE
 from encoders.builtin.training.speech_data import HELD_OUT_VOICES, Utterance
 from encoders.builtin.training.speech_features import spoken_features
+from encoders.builtin.training.vendors import colour_sets
 
 Vectors = NDArray[np.float32]
 TEXT_TO_IMAGE: Final = "text → image"
@@ -43,7 +44,7 @@ def evaluate_builtin(
 
     Args:
         cache: Packages, renderings, embeddings and spoken features; filled where something is missing.
-        vendors: Whose pictures to search; those that the manifest says were held out from training if None.
+        vendors: Whose pictures to search; all sets in colour by the artists held out from training if None.
         folder: Weights; those that ship with the package if None.
         voices: espeak-ng voices that say the names; none leaves speech out.
 
@@ -55,7 +56,7 @@ def evaluate_builtin(
         Misconfigured: a package, a tower or espeak-ng is missing.
     """
     manifest = load_manifest(folder)
-    held_out = [str(vendor) for vendor in manifest.facts.get("held_out_vendors", ())]
+    held_out = list(colour_sets(manifest.facts.get("held_out_vendors", ())))
     chosen = list(vendors or held_out)
     if not chosen:
         raise Misconfigured("the manifest names no held_out_vendors: say which vendors to measure on")

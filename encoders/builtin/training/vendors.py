@@ -3,6 +3,7 @@
 Apple's, Facebook's and Samsung's artwork is not openly licensed and never used, neither for training nor for tests.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from encoders.builtin.training.packages import Package
@@ -175,3 +176,13 @@ VENDORS = {vendor.name: vendor for vendor in _ALL}
 def siblings(name: str) -> tuple[str, ...]:
     """Return every vendor by the artist of ``name``, itself included."""
     return tuple(vendor.name for vendor in _ALL if vendor.artist == VENDORS[name].artist)
+
+
+MONOCHROME = ("emojione-monotone", "fluent-emoji-high-contrast")
+"""Sets in one colour: pictures of another kind, measured when they are asked for by name."""
+
+
+def colour_sets(names: Iterable[str]) -> tuple[str, ...]:
+    """Return every set in colour by the artists of ``names``: an artist who was held out was so with all sets."""
+    found = dict.fromkeys(sibling for name in names for sibling in siblings(name))
+    return tuple(name for name in found if name not in MONOCHROME)
