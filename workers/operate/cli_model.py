@@ -81,6 +81,21 @@ def evaluate(
     _show(report, report_table(report), as_json=as_json)
 
 
+@_evaluate.command("words")
+def words(
+    as_json: _Json = False,
+    vendor: Annotated[list[str] | None, typer.Option(help="Whose pictures; the held-out ones by default.")] = None,
+    weights: _Weights = None,
+    cache: _Cache = None,
+) -> None:
+    """Measure names by language and group, keywords, and words never trained on (needs the 'train' extra)."""
+    from encoders.builtin.evaluate_words import evaluate_words, words_table
+    from encoders.builtin.training.packages import DEFAULT_CACHE
+
+    report = evaluate_words(cache or DEFAULT_CACHE, vendor, folder=weights)
+    _show(report, words_table(report), as_json=as_json)
+
+
 @_evaluate.command("photos")
 def photos(
     source: Annotated[Path, typer.Argument(help="Pictures in folders named by what they show, or a CSV path,name.")],
