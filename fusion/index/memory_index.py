@@ -45,6 +45,7 @@ class MemoryVectorIndex:
         self._versions: dict[ItemId, Version] = {}
         self._items: dict[ItemId, Item] = {}
         self._tables: dict[str, _Table] = {}
+        self._random = np.random.default_rng()
 
     @property
     def model(self) -> ModelRef:
@@ -126,6 +127,12 @@ class MemoryVectorIndex:
     async def scan_ids(self, count: int) -> list[ItemId]:
         """Up to ``count`` item ids."""
         return list(self._items)[:count]
+
+    async def sample_vectors(self, modality: Modality, count: int) -> NDArray[np.float32]:
+        """Vectors of random items; see ``VectorIndex.sample_vectors``."""
+        vectors = [item.vectors[modality] for item in self._items.values() if modality in item.vectors]
+        chosen = self._random.permutation(len(vectors))[:count]
+        return np.array([vectors[place] for place in chosen], np.float32).reshape(len(chosen), self._dims)
 
     async def counts(self) -> dict[Modality, int]:
         """How many items have each modality."""

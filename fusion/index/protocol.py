@@ -125,6 +125,10 @@ class VectorIndex(Protocol):
         """Up to ``count`` item ids in no particular order, for sampling."""
         ...
 
+    async def sample_vectors(self, modality: Modality, count: int) -> NDArray[np.float32]:
+        """Full-precision vectors of up to ``count`` random items that have the modality: (n, dims), no item twice."""
+        ...
+
     async def counts(self) -> dict[Modality, int]:
         """How many items have each modality."""
         ...

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from config.errors import CrosscurrentError, RetryLater
 from config.settings import RedisSettings
@@ -172,6 +173,20 @@ class RedisVectorIndex:
         """Up to ``count`` item ids, drawn at random."""
         replies = await self._ask_each(lambda shard: [("VRANDMEMBER", self._keys.vectors(shard, FUSED), count)])
         return [ItemId(name.decode()) for (names,) in replies for name in names or ()][:count]
+
+    async def sample_vectors(self, modality: Modality, count: int) -> NDArray[np.float32]:
+        """Vectors of random items, from each shard by its size; see ``VectorIndex.sample_vectors``."""
+        replies = await self._ask_each(lambda shard: [("VCARD", self._keys.vectors(shard, modality))])
+        sizes = [int(size) for (size,) in replies]
+        wanted = [-(-count * size // max(sum(sizes), 1)) for size in sizes]  # rounded up: the surplus is cut below
+        drawn = await self._ask_each(
+            lambda shard: [("VRANDMEMBER", self._keys.vectors(shard, modality), wanted[shard])]
+        )
+        names = [ItemId(name.decode()) for (found,) in drawn for name in found or ()]
+        items = await self.fetch(names)
+        vectors = [item.vectors[modality] for item in items.values() if modality in item.vectors]
+        chosen = np.random.default_rng().permutation(len(vectors))[:count]  # no shard is cut more than another
+        return np.array([vectors[place] for place in chosen], np.float32).reshape(len(chosen), self._dims)
 
     async def counts(self) -> dict[Modality, int]:
         """How many items have each modality."""

@@ -263,6 +263,33 @@ class TestSearching:
         assert sorted(await index.scan_ids(10)) == ["a", "b"]
         assert len(await index.scan_ids(1)) == 1
 
+    async def test_a_sample_is_of_the_modality_and_has_nothing_twice(self, index: VectorIndex) -> None:
+        """Exact vectors of distinct items that have it, as many as asked for or as there are."""
+        stored = {f"i{seed}": unit(seed) for seed in range(40)}
+        await index.write([item(name, vectors={Modality.TEXT: vector}) for name, vector in stored.items()])
+        await index.write([item("other", vectors={Modality.IMAGE: unit(99)}), tombstone("i0", at_ms=2000)])
+
+        some, all_there = [await index.sample_vectors(Modality.TEXT, count) for count in (10, 100)]
+
+        known = {vector.tobytes() for name, vector in stored.items() if name != "i0"}
+        assert (some.shape, some.dtype) == ((10, DIMS), np.float32)
+        assert len({row.tobytes() for row in some}) == 10
+        assert {row.tobytes() for row in some} <= known
+        assert {row.tobytes() for row in all_there} == known
+        assert len(all_there) == len(known)
+
+    async def test_samples_differ(self, index: VectorIndex) -> None:
+        """They are drawn at random: twenty samples of one are not all the same item."""
+        await index.write([item(f"i{seed}", vectors={Modality.TEXT: unit(seed)}) for seed in range(40)])
+
+        drawn = [await index.sample_vectors(Modality.TEXT, 1) for _ in range(20)]
+
+        assert len({sample.tobytes() for sample in drawn}) > 1
+
+    async def test_an_empty_modality_gives_an_empty_sample(self, index: VectorIndex) -> None:
+        """Of the right shape."""
+        assert (await index.sample_vectors(Modality.AUDIO, 5)).shape == (0, DIMS)
+
     async def test_a_fitting_store_passes_its_check(self, index: VectorIndex) -> None:
         """Empty or filled, once or again."""
         await index.check()
