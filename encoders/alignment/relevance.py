@@ -6,7 +6,7 @@ Järvelin and Kekäläinen, "Cumulated gain-based evaluation of IR techniques", 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -55,7 +55,7 @@ def score_relevance(similarities: NDArray[np.floating], gains: NDArray[np.floati
         raise ValueError(f"similarities have shape {similarities.shape}, gains {gains.shape}")
     if not np.isfinite(similarities).all():
         raise ValueError("a similarity is NaN or infinite: its rank would mean nothing")
-    served = (gains > 0).any(axis=1)
+    served = np.asarray((gains > 0).any(axis=1), np.bool_)
     if not served.any():
         raise ValueError("no queries to score: give at least one that has a relevant item")
     starts = range(0, len(similarities), CHUNK_QUERIES)
@@ -85,9 +85,16 @@ def mean_relevance(scores: Sequence[RelevanceScores]) -> RelevanceScores:
     """
     if not scores:
         raise ValueError("no scores to average")
-    means = {f.name: float(np.mean([getattr(one, f.name) for one in scores])) for f in fields(RelevanceScores)}
-    counts = {"queries": round(means.pop("queries")), "items": round(means.pop("items"))}
-    return RelevanceScores(**counts, **means)
+    return RelevanceScores(
+        queries=round(np.mean([one.queries for one in scores])),
+        items=round(np.mean([one.items for one in scores])),
+        recall_at_1=float(np.mean([one.recall_at_1 for one in scores])),
+        recall_at_5=float(np.mean([one.recall_at_5 for one in scores])),
+        recall_at_10=float(np.mean([one.recall_at_10 for one in scores])),
+        median_rank=float(np.mean([one.median_rank for one in scores])),
+        mean_average_precision=float(np.mean([one.mean_average_precision for one in scores])),
+        ndcg_at_10=float(np.mean([one.ndcg_at_10 for one in scores])),
+    )
 
 
 def _chunk(
