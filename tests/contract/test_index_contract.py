@@ -267,7 +267,8 @@ class TestSearching:
         """Exact vectors of distinct items that have it, as many as asked for or as there are."""
         stored = {f"i{seed}": unit(seed) for seed in range(40)}
         await index.write([item(name, vectors={Modality.TEXT: vector}) for name, vector in stored.items()])
-        await index.write([item("other", vectors={Modality.IMAGE: unit(99)}), tombstone("i0", at_ms=2000)])
+        await index.write([item(f"p{seed}", vectors={Modality.IMAGE: unit(100 + seed)}) for seed in range(40)])
+        await index.write([tombstone("i0", at_ms=2000)])
 
         some, all_there = [await index.sample_vectors(Modality.TEXT, count) for count in (10, 100)]
 

@@ -31,17 +31,18 @@ def test_it_is_mean_and_deviation_of_what_does_not_match() -> None:
 
 
 def test_near_duplicates_do_not_widen_it() -> None:
-    """One query that stands in the index again, at another id, moves neither number."""
+    """Every query stands in the index once more: one cosine of 1 in two hundred moves neither number much."""
     items = cone(1, 200, 0.3)
     queries = cone(2, 50, 0.3)
     doubled = items.copy()
-    doubled[0] = queries[0]
+    doubled[:50] = queries
 
     clean, met = estimate_background(queries, items), estimate_background(queries, doubled)
 
     assert clean is not None
     assert met is not None
-    assert met.std == pytest.approx(clean.std, rel=0.005)
+    assert met.std == pytest.approx(clean.std, rel=0.05)
+    assert met.mean == pytest.approx(clean.mean, abs=0.01)
 
 
 @pytest.mark.parametrize(("prior_items", "share"), [(100.0, 0.5), (300.0, 0.25), (0.0, 1.0)])
