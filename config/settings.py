@@ -87,6 +87,11 @@ class ModelSettings(_Section):
 
     profile: str = "builtin"
     """A profile that ships (``builtin``, ``clip-clap``, ``deterministic``) or the path of a profile's YAML file."""
+    heads: str | None = None
+    """Alignment heads after the profile's encoders: a folder that ``crosscurrent train alignment`` wrote, or its name
+    under ``heads_dir``."""
+    heads_dir: Path = Path("alignments")
+    """Where ``heads`` are looked up by name."""
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")
     """Where the forward pass runs; ``auto`` takes a GPU when there is one."""
     threads: int = Field(0, ge=0, le=1024)

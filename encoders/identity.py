@@ -8,6 +8,7 @@ from config.errors import Misconfigured
 from config.profiles import load_profile
 from config.settings import ModelSettings
 from config.vocabulary import ModelRef
+from encoders.alignment.record import load_record, locate
 
 # The same file that ``encoders.builtin.artifacts`` reads, which imports torch.
 _BUILTIN_MANIFEST = Path(__file__).parent / "builtin" / "weights" / "manifest.json"
@@ -30,8 +31,11 @@ def identify(settings: ModelSettings) -> Space:
     """Return the space of the settings' profile; imports no deep-learning library.
 
     Raises:
-        Misconfigured: The profile is wrong, names no length, or its weights are missing.
+        Misconfigured: The profile is wrong, names no length, or its weights or heads are missing.
     """
+    if settings.heads is not None:
+        alignment = load_record(locate(settings.heads, settings.heads_dir))
+        return Space(model=alignment.model, dims=alignment.dims)
     profile = load_profile(settings.profile)
     if profile.kind == "builtin":
         return _builtin_space(_BUILTIN_MANIFEST)

@@ -41,8 +41,13 @@ class ProfileFacts:
     missing: tuple[str, ...]
 
 
-def load_encoders(settings: ModelSettings) -> EncoderSet:
-    """Load the profile that the settings name, and warm it up.
+def load_encoders(settings: ModelSettings, *, unaligned: bool = False) -> EncoderSet:
+    """Load the profile and the heads that the settings name, and warm them up.
+
+    Args:
+        settings: Profile, heads and device.
+        unaligned: Leave all heads out, the profile's too: every modality keeps its model's own space and length, which
+            is what heads are trained on.
 
     Raises:
         Misconfigured: With what is missing and the way out: a package, a file, a head, a device.
@@ -56,7 +61,12 @@ def load_encoders(settings: ModelSettings) -> EncoderSet:
     elif profile.kind == "builtin":
         encoders = _load_builtin(profile, settings)
     else:
-        encoders = _load_transformers(profile, settings)
+        encoders = _load_transformers(profile, settings, unaligned=unaligned)
+    if settings.heads is not None and not unaligned:
+        from encoders.alignment.aligned import with_heads
+        from encoders.alignment.record import locate
+
+        encoders = with_heads(encoders, locate(settings.heads, settings.heads_dir))
     log.info("profile %s: %s loaded in %.0f ms", profile.name, encoders.model, (time.perf_counter() - began) * 1e3)
     warm_up(encoders)
     return encoders
@@ -99,8 +109,8 @@ def warm_up(encoders: EncoderSet) -> None:
             clock.append(time.perf_counter())
         stages = [(after - before) * 1e3 for before, after in itertools.pairwise(clock)]
         log.info("warm-up %s: prepare %.1f ms, forward %.1f ms, finish %.1f ms", modality, *stages)
-        if shape != (count, encoders.dims):
-            raise Misconfigured(f"{encoders.model}: {modality} vectors have shape {shape}, promised {encoders.dims}")
+        if shape != (count, encoder.dims):
+            raise Misconfigured(f"{encoders.model}: {modality} vectors have shape {shape}, promised {encoder.dims}")
 
 
 def _needs(profile: EncoderProfile) -> dict[str, str]:
@@ -150,12 +160,12 @@ def _load_builtin(profile: EncoderProfile, settings: ModelSettings) -> EncoderSe
     return EncoderSet(model=manifest.model, dims=manifest.dims, encoders=encoders, calibration=manifest.calibration)
 
 
-def _load_transformers(profile: EncoderProfile, settings: ModelSettings) -> EncoderSet:
+def _load_transformers(profile: EncoderProfile, settings: ModelSettings, *, unaligned: bool) -> EncoderSet:
     device = _device(settings)
     from encoders.modalities.families import load_family_encoders
 
     model = ModelRef(profile.name, profile.version or "1")
-    encoders = load_family_encoders(profile, model, device)
+    encoders = load_family_encoders(profile, model, device, unaligned=unaligned)
     return EncoderSet(model=model, dims=profile.dims or 0, encoders=encoders)
 
 

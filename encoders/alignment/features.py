@@ -1,7 +1,7 @@
 """What alignment is learnt from: the vectors of paired items, one table a modality."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,12 @@ class PairedFeatures:
     Attributes:
         item_ids: The items, of length n.
         vectors: float32 of shape (n, source dims) by modality, rows of unit norm; all NaN where an item lacks it.
+        views: Vectors of the same items, distorted: second views, which belong to the first without any label.
     """
 
     item_ids: tuple[str, ...]
     vectors: Mapping[Modality, NDArray[np.float32]]
+    views: Mapping[Modality, NDArray[np.float32]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -46,4 +48,5 @@ class PairedFeatures:
         return PairedFeatures(
             item_ids=tuple(self.item_ids[row] for row in rows),
             vectors={modality: table[rows] for modality, table in self.vectors.items()},
+            views={modality: table[rows] for modality, table in self.views.items()},
         )

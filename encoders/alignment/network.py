@@ -7,6 +7,7 @@ paths start from canonical correlation, the networks beside them from zero.
 """
 
 import math
+from collections.abc import Mapping
 from copy import deepcopy
 from itertools import combinations
 from typing import Any
@@ -69,8 +70,10 @@ class ContrastiveFitter:
         self._vectors = {m: torch.from_numpy(np.nan_to_num(train.vectors[m])) for m in train.modalities}
         self._present = {m: torch.from_numpy(train.present(m)) for m in train.modalities}
         self._twins = {m: torch.from_numpy(_twins(train.vectors[m])) for m in train.modalities}
+        self._views = {m: torch.from_numpy(np.nan_to_num(train.views[m])) for m in train.views}
         shared = np.sum([train.present(m) for m in train.modalities], axis=0) >= 2
-        self._rows: NDArray[np.int64] = np.flatnonzero(shared)
+        viewed = np.logical_or.reduce([train.present(m) for m in train.views]) if train.views else np.zeros_like(shared)
+        self._rows: NDArray[np.int64] = np.flatnonzero(shared | viewed)
         if len(self._rows) < FEWEST_PAIRS:
             raise Misconfigured(f"only {len(self._rows)} items have two modalities: give at least {FEWEST_PAIRS}")
         torch.manual_seed(options.seed)
@@ -117,18 +120,31 @@ class ContrastiveFitter:
         self._averaged.load_state_dict(state["averaged"])
         self._optimiser.load_state_dict(state["optimiser"])
 
+    def weights(self) -> dict[str, Tensor]:
+        """Return copies of what is learnt, for federated averaging."""
+        return {name: value.detach().clone() for name, value in self._model.state_dict().items()}
+
+    def set_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Go on from weights that were averaged elsewhere; the running average starts from them too."""
+        self._model.load_state_dict(weights)
+        self._averaged.load_state_dict(weights)
+
     def _loss(self, rows: Tensor) -> Tensor:
         losses = []
         for left, right in combinations(self._modalities, 2):
             both = rows[self._present[left][rows] & self._present[right][rows]]
             if len(both) >= 2:
-                losses.append(self._pair_loss(left, right, both))
+                same = self._same(left, both) | self._same(right, both)
+                losses.append(self._pair_loss(self._embed(left, both), self._embed(right, both), same))
+        for modality in self._views:
+            own = rows[self._present[modality][rows]]
+            if len(own) >= 2:
+                seen = self._model.embed(modality, self._views[modality][own])
+                losses.append(self._pair_loss(self._embed(modality, own), seen, self._same(modality, own)))
         # A batch in which no two items share two modalities teaches nothing, and is no error.
         return torch.stack(losses).mean() if losses else self._model.log_scale * 0.0
 
-    def _pair_loss(self, left: Modality, right: Modality, rows: Tensor) -> Tensor:
-        x, y = self._embed(left, rows), self._embed(right, rows)
-        same = self._same(left, rows) | self._same(right, rows)
+    def _pair_loss(self, x: Tensor, y: Tensor, same: Tensor) -> Tensor:
         scale, hardness = self._model.scale(), self.options.hardness
         if self.options.loss == "sigmoid":
             loss = sigmoid_loss(x, y, same, scale, bias=self._model.bias, hardness=hardness)
@@ -174,7 +190,7 @@ def _start_from_closed_form(model: ContrastiveModel, options: FitOptions, train:
             head.correct.weight.zero_()
             head.correct.bias.zero_()
     dims = options.dims_of(train)
-    complete = int(train.together(train.modalities).sum())
+    complete = int(train.together(train.modalities).sum()) if len(train.modalities) > 1 else 0
     if complete < FEWEST_PAIRS or dims > min(train.dims(m) for m in train.modalities):
         return
     for modality, closed in solve(train, options.anchor_of(train), dims, "cca").items():

@@ -70,7 +70,7 @@ class FitOptions:
             problems.append("dims: must be at least 2")
         if self.head != "linear" and self.solver != "trained":
             problems.append(f"solver: {self.solver} belongs to head linear; leave it out for {self.head}")
-        if (self.closed or self.head == "adversarial") and (self.binary or self.hardness or self.loss != "softmax"):
+        if not self.contrast and (self.binary or self.hardness or self.loss != "softmax"):
             problems.append("loss, hardness and binary belong to heads trained by contrast: network, or linear trained")
         if problems:
             raise Misconfigured(*problems)
@@ -80,13 +80,18 @@ class FitOptions:
         """Whether it is solved in one step."""
         return self.head == "linear" and self.solver in CLOSED_FORMS
 
+    @property
+    def contrast(self) -> bool:
+        """Whether it is trained by contrast, which alone can use second views."""
+        return self.head == "network" or (self.head == "linear" and self.solver == "trained")
+
     def anchor_of(self, features: PairedFeatures) -> Modality:
         """Return the anchor.
 
         Raises:
             Misconfigured: The items lack it, or have fewer than two modalities.
         """
-        if len(features.modalities) < 2:
+        if len(features.modalities) < 2 and not (features.views and self.contrast):
             raise Misconfigured(f"items have {', '.join(features.modalities) or 'nothing'} alone: alignment needs two")
         if self.anchor is not None and self.anchor not in features.modalities:
             raise Misconfigured(f"anchor: no item has {self.anchor}; choose among {', '.join(features.modalities)}")

@@ -23,13 +23,21 @@ _ENCODERS: Final[dict[tuple[str, Modality], Any]] = {
 _NETWORKS: Final = {"clip": load_clip, "clap": load_clap}
 
 
-def load_family_encoders(profile: EncoderProfile, model: ModelRef, device: torch.device) -> dict[Modality, Encoder]:
+def load_family_encoders(
+    profile: EncoderProfile, model: ModelRef, device: torch.device, *, unaligned: bool = False
+) -> dict[Modality, Encoder]:
     """Load every modality's encoder; modalities that name the same model share its weights.
+
+    Args:
+        profile: What to load.
+        model: Identity of the space.
+        device: Where it runs.
+        unaligned: Leave heads out; each modality then has its model's own space and length.
 
     Raises:
         Misconfigured: With every problem: spaces that do not meet, unknown families, what cannot be loaded.
     """
-    if problems := space_problems(profile):
+    if not unaligned and (problems := space_problems(profile)):
         raise Misconfigured(*problems)
     networks: dict[ModelSource, Any] = {}
     encoders: dict[Modality, Encoder] = {}
@@ -40,8 +48,10 @@ def load_family_encoders(profile: EncoderProfile, model: ModelRef, device: torch
         cls = _encoder_class(profile, modality, source, family)
         if source not in networks:
             networks[source] = _NETWORKS[family](source, profile, device)
-        head = _head(profile, modality, cls.source_dims(networks[source]))
-        shared = {"model": model, "dims": profile.dims, "head": head, "device": device}
+        source_dims = cls.source_dims(networks[source])
+        head = None if unaligned else _head(profile, modality, source_dims)
+        dims = source_dims if unaligned else profile.dims
+        shared = {"model": model, "dims": dims, "head": head, "device": device}
         encoders[modality] = cls(networks[source], source, profile, **shared)
     return encoders
 

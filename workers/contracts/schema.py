@@ -10,6 +10,7 @@ import yaml
 from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
+from config.describe import settings_page
 from workers.contracts import examples
 from workers.contracts.base import SCHEMA_VERSION, Event
 from workers.contracts.content import CONTENT_EVENTS, ContentDelete, ContentUpsert
@@ -177,7 +178,8 @@ def documents() -> dict[str, str]:
         f"schemas/{name}.json": json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
         for name, schema in json_schemas().items()
     }
-    return schemas | {"asyncapi.yaml": yaml.safe_dump(asyncapi(), sort_keys=False, allow_unicode=True, width=120)}
+    page = yaml.safe_dump(asyncapi(), sort_keys=False, allow_unicode=True, width=120)
+    return {**schemas, "asyncapi.yaml": page, "settings.md": settings_page()}
 
 
 def write_documents(folder: Path) -> list[Path]:

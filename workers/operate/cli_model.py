@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workers.operate import cli_alignment
 from workers.operate.console import Commands, output, progress_console
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-_train = typer.Typer(cls=Commands, no_args_is_help=True, help="Make what ships with the package again.")
+_train = typer.Typer(
+    cls=Commands, no_args_is_help=True, help="Train heads on your own items, or make what ships again."
+)
 _evaluate = typer.Typer(
     cls=Commands, invoke_without_command=True, help="Measure the built-in model on artists and voices it never met."
 )
@@ -26,12 +29,14 @@ _Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
+    cli_alignment.register(_train)
     app.add_typer(_train, name="train")
     app.add_typer(_evaluate, name="evaluate")
 
 
 @_train.command("builtin")
 def builtin(
+    *,
     out: _Out,
     seed: _Seed = 0,
     cache: _Cache = None,

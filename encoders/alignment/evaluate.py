@@ -1,0 +1,61 @@
+"""How well aligned heads are: every modality finds every other among items they were not trained on."""
+
+from collections.abc import Mapping
+from itertools import permutations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from config.vocabulary import Background, Modality
+from encoders.alignment.evaluation import RetrievalScores, score_retrieval
+from encoders.alignment.features import PairedFeatures
+from encoders.alignment.heads import Head
+from encoders.vectors import unit_rows
+
+MOST_BACKGROUND = 1000
+
+
+@torch.inference_mode()
+def align(heads: Mapping[Modality, Head], features: PairedFeatures) -> dict[Modality, NDArray[np.float32]]:
+    """Return aligned unit vectors (n, dims) by modality, NaN where an item lacks it."""
+    return {
+        modality: unit_rows(heads[modality](torch.from_numpy(features.vectors[modality])).numpy())
+        for modality in features.modalities
+    }
+
+
+def score_pairs(
+    heads: Mapping[Modality, Head], features: PairedFeatures
+) -> dict[tuple[Modality, Modality], RetrievalScores]:
+    """Return scores for every ordered pair of modalities that any items have together."""
+    aligned = align(heads, features)
+    found = {}
+    for query, item in permutations(features.modalities, 2):
+        both = np.flatnonzero(features.together((query, item)))
+        if len(both):
+            items = np.flatnonzero(features.present(item))
+            found[query, item] = score_retrieval(aligned[query][both], aligned[item][items], both, items)
+    return found
+
+
+def mean_recall(scores: Mapping[tuple[Modality, Modality], RetrievalScores]) -> float:
+    """Return one number to choose heads by: the mean of recall at 1, 5 and 10 over all pairs; 0 without any."""
+    each = [(s.recall_at_1 + s.recall_at_5 + s.recall_at_10) / 3 for s in scores.values()]
+    return float(np.mean(each)) if each else 0.0
+
+
+def backgrounds(
+    heads: Mapping[Modality, Head], features: PairedFeatures
+) -> dict[tuple[Modality, Modality], Background]:
+    """Return mean and deviation of the cosine between vectors of different items, for every ordered pair."""
+    aligned = align(heads, features.take(np.arange(min(len(features), MOST_BACKGROUND))))
+    table = {}
+    for query in aligned:
+        for item in aligned:
+            cosines = (aligned[query] @ aligned[item].T).astype(np.float64)
+            others = cosines[~np.eye(len(cosines), dtype=bool)]
+            known = others[np.isfinite(others)]
+            if known.size > 1:
+                table[query, item] = Background(mean=float(known.mean()), std=max(float(known.std()), 1e-6))
+    return table
