@@ -60,7 +60,7 @@ def _kept(retention_ms: int) -> str:
 def schema(
     out: Annotated[Path | None, typer.Option(help="Folder for the documents; printed when left out.")] = None,
 ) -> None:
-    """Write the JSON Schemas and the AsyncAPI document of all events and the page of settings, generated from the code."""
+    """Write the JSON Schemas and the AsyncAPI document of all events, and the page of settings, from the code."""
     from workers.contracts.schema import asyncapi, write_documents
 
     if out is not None:
