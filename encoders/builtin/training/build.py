@@ -30,8 +30,11 @@ from encoders.builtin.training.emoji import LANGUAGES, Concept, load_concepts
 from encoders.builtin.training.export import assemble_image_tower, assemble_text_head, continue_from, save_towers
 from encoders.builtin.training.image_stage import ICONS, Lessons, measure, train_heads, train_tail
 from encoders.builtin.training.line_icons import TRAINED_LINES, training_icons
+from encoders.builtin.training.meanings import Teachers
 from encoders.builtin.training.packages import DEFAULT_CACHE
 from encoders.builtin.training.photo_stage import build_targets, photo_projection, train_photo_head
+from encoders.builtin.training.place_stage import train_places
+from encoders.builtin.training.sensor_stage import train_readings
 from encoders.builtin.training.speech_stage import train_speech
 from encoders.builtin.training.texts import TextTable, build_texts, concept_texts, encode_texts
 from encoders.builtin.training.unseen_words import seen_words
@@ -128,6 +131,10 @@ def train_builtin(
     train_pictures(run, out, steps)
     progress("speech")
     train_speech(out, cache, seed, vendors=run.vendors)
+    progress("places and readings")
+    teachers = Teachers(out=out, concepts=run.concepts, vendors=run.vendors, cache=cache)
+    train_places(teachers, seed)
+    train_readings(teachers, seed)
     progress("calibration")
     calibrate(out, cache)
     write_card(load_manifest(out), out)

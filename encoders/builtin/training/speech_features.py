@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from encoders.builtin.speech import MelFrontEnd, SpeechBackbone, cut_windows
-from encoders.builtin.training.speech_augment import Samples, augment
-from encoders.builtin.training.speech_data import Utterance, speak
+from encoders.builtin.training.speech_augment import Samples, augment, through_telephone
+from encoders.builtin.training.speech_engines import Utterance, speak
 from encoders.progress import track
 
 BATCH: Final = 32
 SHARD: Final = 2_048  # utterances between two writes: an interrupted run goes on from there
-VERSION: Final = 1  # of the augmentation and the front end: raise it to make old caches invalid
+VERSION: Final = 2  # of the augmentation and the front end: raise it to make old caches invalid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,8 @@ def spoken_features(
     *,
     cache: Path,
     seed: int,
-    augmented: bool,
+    augmented: bool = False,
+    telephone: bool = False,
     label: str,
 ) -> SpokenFeatures:
     """Say every utterance, augment it, and return the backbone's features; shards come from ``cache`` if they can.
@@ -65,16 +66,17 @@ def spoken_features(
         networks: Front end and backbone.
         cache: Folder for the shards; one is found again by a hash of its utterances and the seed.
         seed: Draws the augmentation.
-        augmented: Whether to augment; tests measure clean and augmented speech apart.
+        augmented: Whether to augment, for training.
+        telephone: Whether to hear it through a telephone, for measuring.
         label: Name on the progress bar.
 
     Raises:
-        Misconfigured: espeak-ng is missing.
+        Misconfigured: A speaking program is missing.
     """
     cache.mkdir(parents=True, exist_ok=True)
     starts = range(0, len(utterances), SHARD)
     shards = [
-        _shard(utterances[start : start + SHARD], networks, cache=cache, seed=seed, augmented=augmented)
+        _shard(utterances[start : start + SHARD], networks, cache=cache, seed=seed, way=(augmented, telephone))
         for start in track(starts, label)
     ]
     lengths = np.concatenate([shard["lengths"] for shard in shards])
@@ -91,13 +93,15 @@ def _shard(
     *,
     cache: Path,
     seed: int,
-    augmented: bool,
+    way: tuple[bool, bool],
 ) -> dict[str, NDArray[np.generic]]:
-    key = json.dumps([VERSION, seed, augmented, [asdict(utterance) for utterance in utterances]]).encode()
+    augmented, telephone = way
+    said = [asdict(utterance) for utterance in utterances]
+    key = json.dumps([VERSION, seed, augmented, said, *(["telephone"] if telephone else [])]).encode()
     digest = hashlib.sha256(key).hexdigest()
     store = cache / f"speech-{digest[:24]}.npz"
     if not store.exists():
-        sequences = list(_compute(utterances, networks, seed=int(digest[:8], 16), augmented=augmented))
+        sequences = list(_compute(utterances, networks, seed=int(digest[:8], 16), way=way))
         partial = store.with_suffix(".partial.npz")
         np.savez(partial, values=np.concatenate(sequences), lengths=np.array([len(one) for one in sequences]))
         partial.rename(store)
@@ -106,11 +110,19 @@ def _shard(
 
 
 def _compute(
-    utterances: Sequence[Utterance], networks: tuple[MelFrontEnd, SpeechBackbone], *, seed: int, augmented: bool
+    utterances: Sequence[Utterance],
+    networks: tuple[MelFrontEnd, SpeechBackbone],
+    *,
+    seed: int,
+    way: tuple[bool, bool],
 ) -> Iterator[NDArray[np.float16]]:
+    augmented, telephone = way
+
     def sound(index: int) -> Samples:
-        samples = speak(utterances[index])
-        return augment(samples, np.random.default_rng((seed, index))) if augmented else samples
+        samples, rng = speak(utterances[index]), np.random.default_rng((seed, index))
+        if augmented:
+            return augment(samples, rng)
+        return through_telephone(samples, rng) if telephone else samples
 
     # Similar lengths share a batch, so that little of it is padding; the order is restored at the end.
     with ThreadPoolExecutor(2) as pool:

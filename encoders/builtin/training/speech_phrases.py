@@ -1,4 +1,4 @@
-"""What is said in training: names of emoji, their keywords, and the names of photographed things."""
+"""What is said in training: names of emoji and their keywords in English and Chinese, names of photographed things."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -9,14 +9,16 @@ import numpy as np
 from config.errors import Misconfigured
 from encoders.builtin.training.emoji import Concept
 from encoders.builtin.training.renderings import FLAG_GROUP
-from encoders.builtin.training.speech_data import Utterance, draw_utterance
+from encoders.builtin.training.speech_data import draw_utterance
+from encoders.builtin.training.speech_engines import Utterance
 
 IMAGENET_CLASSES: Final = 1_000
 KEYWORD_LETTERS: Final = 3  # shorter ones are country codes and punctuation
 FLAG_PREFIX: Final = "flag: "
 NOT_A_CONCEPT: Final = -1
-SHORT_LETTERS: Final = 6
-SHORT_NAME_TAKES: Final = 10
+CHINESE_FLAG_PREFIX: Final = "旗: "
+SHORT_LETTERS: Final = {"en": 6, "zh": 2}
+SHORT_NAME_TAKES: Final = {"en": 10, "zh": 4}
 SHORT_WORD_TAKES: Final = 1
 
 
@@ -28,11 +30,13 @@ class Phrase:
         text: Its spelling, which is also what its vector is trained to agree with.
         concept: Index of the concept it names, or ``NOT_A_CONCEPT``.
         takes: How many times it is said for training, each time in another voice.
+        language: ``en`` or ``zh``.
     """
 
     text: str
     concept: int = NOT_A_CONCEPT
     takes: int
+    language: str = "en"
 
 
 def name_phrases(concepts: Sequence[Concept], takes: int = 8) -> list[Phrase]:
@@ -46,7 +50,7 @@ def name_phrases(concepts: Sequence[Concept], takes: int = 8) -> list[Phrase]:
     return names + countries
 
 
-def keyword_phrases(concepts: Sequence[Concept], takes: int = 1) -> list[Phrase]:
+def keyword_phrases(concepts: Sequence[Concept], takes: int = 2) -> list[Phrase]:
     """Return every English keyword that is a word and no concept's name: it teaches sounds and their meaning."""
     names = {concept.names["en"].casefold() for concept in concepts}
     words = {word for concept in concepts for word in concept.keywords["en"] if word.casefold() not in names}
@@ -54,7 +58,7 @@ def keyword_phrases(concepts: Sequence[Concept], takes: int = 1) -> list[Phrase]
     return [Phrase(text=word, takes=takes) for word in kept]
 
 
-def photograph_phrases(takes: int = 1) -> list[Phrase]:
+def photograph_phrases(takes: int = 2) -> list[Phrase]:
     """Return the names of ImageNet's classes, so that photographs are found by voice too.
 
     Raises:
@@ -69,18 +73,37 @@ def photograph_phrases(takes: int = 1) -> list[Phrase]:
     return [Phrase(text=name, takes=takes) for name in names]
 
 
+def chinese_phrases(concepts: Sequence[Concept], takes: int = 7) -> list[Phrase]:
+    """Return every concept's Chinese name (a flag's as its country), and every Chinese keyword that is no name."""
+    names = [Phrase(text=_chinese_name(one), concept=i, takes=takes, language="zh") for i, one in enumerate(concepts)]
+    known = {phrase.text for phrase in names}
+    words = {word for concept in concepts for word in concept.keywords["zh"] if is_chinese(word)} - known
+    return names + [Phrase(text=word, takes=1, language="zh") for word in sorted(words)]
+
+
+def is_chinese(word: str) -> bool:
+    """Whether a word is written in Chinese characters alone."""
+    return all("\u4e00" <= letter <= "\u9fff" for letter in word)
+
+
+def _chinese_name(concept: Concept) -> str:
+    return concept.names["zh"].removeprefix(CHINESE_FLAG_PREFIX)
+
+
 def extra_takes(phrases: Sequence[Phrase]) -> dict[int, Phrase]:
     """Return the short words among phrases by their place, with the takes that they need beyond their own.
 
     One syllable is told from another by less than a name of five words, so it has to be heard more often.
     """
-    short = {
-        i: phrase for i, phrase in enumerate(phrases) if phrase.text.isalpha() and len(phrase.text) <= SHORT_LETTERS
-    }
-    return {
-        i: replace(phrase, takes=SHORT_NAME_TAKES if phrase.concept != NOT_A_CONCEPT else SHORT_WORD_TAKES)
-        for i, phrase in short.items()
-    }
+    return {i: replace(phrase, takes=_extra(phrase)) for i, phrase in enumerate(phrases) if _is_short(phrase)}
+
+
+def _is_short(phrase: Phrase) -> bool:
+    return phrase.text.isalpha() and len(phrase.text) <= SHORT_LETTERS[phrase.language]
+
+
+def _extra(phrase: Phrase) -> int:
+    return SHORT_WORD_TAKES if phrase.concept == NOT_A_CONCEPT else SHORT_NAME_TAKES[phrase.language]
 
 
 def draw_takes(phrases: Sequence[Phrase], seed: int) -> tuple[list[Utterance], list[int]]:
@@ -92,4 +115,4 @@ def draw_takes(phrases: Sequence[Phrase], seed: int) -> tuple[list[Utterance], l
 def _draws(phrases: Sequence[Phrase], rng: np.random.Generator) -> Iterator[tuple[int, Utterance]]:
     for index, phrase in enumerate(phrases):
         for _ in range(phrase.takes):
-            yield index, draw_utterance(phrase.text, rng)
+            yield index, draw_utterance(phrase.text, rng, phrase.language)

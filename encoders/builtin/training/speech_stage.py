@@ -22,11 +22,19 @@ from encoders.builtin.training.embeddings import embed_texts, embed_vendors
 from encoders.builtin.training.emoji import Concept, load_concepts
 from encoders.builtin.training.packages import DEFAULT_CACHE
 from encoders.builtin.training.speech_convert import NOTICE, load_original
-from encoders.builtin.training.speech_data import ACCENTS, HELD_OUT_VOICES, VARIANTS
+from encoders.builtin.training.speech_data import (
+    ACCENTS,
+    FLITE_VOICES,
+    HELD_OUT_MANDARIN,
+    HELD_OUT_VOICES,
+    OTHER_MAKE,
+    VARIANTS,
+)
 from encoders.builtin.training.speech_features import SpokenFeatures, join_features, spoken_features
 from encoders.builtin.training.speech_phrases import (
     NOT_A_CONCEPT,
     Phrase,
+    chinese_phrases,
     draw_takes,
     extra_takes,
     keyword_phrases,
@@ -42,20 +50,23 @@ WEIGHT_DECAY: Final = 0.05
 DROPOUT: Final = 0.2
 INPUT_NOISE: Final = 0.2  # in standard deviations of the features
 SCALE: Final = 30.0  # of cosines inside the softmax
+WHOLE: Final = ("head.keys", "head.values")
 NOTICE_FILE: Final = "NOTICE-speech.txt"
 CARD_SECTION: Final = """\
 Front end and backbone are Google's speech embedding (Apache-2.0), converted to torch and frozen; it looks at 0.8 s of
 speech every 80 ms. The head, trained here, stretches that sequence to sixteen steps, recognises which known phrases it
 may be, and answers with the mean of their vectors, weighted by how well they fit. It was trained on {phrases:,} English
-phrases (names of emoji, their keywords, names of photographed things) in {utterances:,} utterances by espeak-ng in
-{accents} accents, {variants} voice variants, many speeds and pitches, with echo, noise and telephone bands, for
-{epochs} passes from seed {seed}.
+and Chinese phrases (names of emoji, their keywords, names of photographed things) in {utterances:,} utterances: English
+by espeak-ng in {accents} accents and {variants} voice variants and by flite in {recorded} voices made from people's
+recordings (CMU Arctic: {recorded_voices}), Mandarin by espeak-ng in {variants} variants; in many speeds and pitches,
+with throats of other lengths, echo, noise and telephone bands; for {epochs} passes from seed {seed}.
 
 Never heard in training, and used to measure: {held_out_voices}. The head's design, its sharpness and its phrases were
 chosen by what these voices showed, so what they measure is somewhat too good.
 
-Limits: it knows words that it was trained on, in English, one name at a time; words of one syllable are often taken for
-others that sound alike. It has heard a synthesiser only: people are understood less well, and whole sentences hardly.
+Limits: it knows words that it was trained on, in English and Mandarin, one name at a time; words of one syllable are
+often taken for others that sound alike. It has heard synthesisers only: people are understood less well, and whole
+sentences hardly. Its Mandarin has never heard a voice made from recordings.
 Sounds that are not speech get a vector that means nothing.
 """
 
@@ -86,7 +97,7 @@ def train_speech(
         epochs: Passes over the spoken data.
 
     Raises:
-        Misconfigured: a package or espeak-ng is missing, or ``out`` holds no image tower or text head.
+        Misconfigured: a package or a speaking program is missing, or ``out`` holds no image tower or text head.
     """
     concepts = load_concepts(cache)
     phrases, spoken, networks = speak_training_data(concepts, cache, seed)
@@ -99,7 +110,7 @@ def train_speech(
 
 def publish(tower: SpeechTower, out: Path, *, phrases: int, utterances: int, seed: int, epochs: int) -> None:
     """Write the tower, its line and facts in the manifest, and its notice."""
-    digest = save_module(tower, WEIGHTS_FILE, out)
+    digest = save_module(tower, WEIGHTS_FILE, out, whole=WHOLE)
     manifest = load_manifest(out)
     facts = {
         "phrases": phrases,
@@ -108,7 +119,8 @@ def publish(tower: SpeechTower, out: Path, *, phrases: int, utterances: int, see
         "seed": seed,
         "accents": len(ACCENTS),
         "variants": len(VARIANTS),
-        "held_out_voices": list(HELD_OUT_VOICES),
+        "recorded_voices": list(FLITE_VOICES),
+        "held_out_voices": [*HELD_OUT_VOICES, *HELD_OUT_MANDARIN, OTHER_MAKE],
     }
     files = {**manifest.files, WEIGHTS_FILE: digest}
     save_manifest(dataclasses.replace(manifest, files=files, facts={**manifest.facts, "speech": facts}), out)
@@ -117,7 +129,8 @@ def publish(tower: SpeechTower, out: Path, *, phrases: int, utterances: int, see
 
 def speech_card(facts: Mapping[str, Any]) -> str:
     """Return the model card's section on speech from what ``publish`` left as ``speech`` in the manifest's facts."""
-    return CARD_SECTION.format(**{**facts, "held_out_voices": ", ".join(facts["held_out_voices"])})
+    voices = {name: ", ".join(facts[name]) for name in ("recorded_voices", "held_out_voices")}
+    return CARD_SECTION.format(**{**facts, **voices, "recorded": len(facts["recorded_voices"])})
 
 
 def speak_training_data(
@@ -129,6 +142,7 @@ def speak_training_data(
         "names": name_phrases(concepts),
         "keywords": keyword_phrases(concepts),
         "photographs": photograph_phrases(),
+        "Chinese": chinese_phrases(concepts),
     }
     phrases: list[Phrase] = []
     parts: list[SpokenFeatures] = []

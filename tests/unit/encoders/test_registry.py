@@ -1,7 +1,6 @@
 """Settings to encoders: what is missing is told with its install line, and encoders come warm."""
 
 import logging
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -65,15 +64,6 @@ def test_warming_up_finds_vectors_of_the_wrong_length():
     encoders = EncoderSet(model=model, dims=8, encoders={Modality.TEXT: Long(Modality.TEXT, model, 8)})
     with pytest.raises(Misconfigured, match="promised 8"):
         warm_up(encoders)
-
-
-def test_a_kind_without_an_encoder_for_a_modality_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The built-in model has no encoder for readings; a profile that asks for one is refused."""
-    path = tmp_path / "odd.yaml"
-    path.write_text("name: odd\nkind: builtin\nmodalities: {sensor: }\n", encoding="utf-8")
-
-    with pytest.raises(Misconfigured, match="no encoder for sensor"):
-        load_encoders(ModelSettings(profile=str(path), device="cpu", threads=1))
 
 
 def test_there_is_a_sample_of_everything_that_can_be_encoded():

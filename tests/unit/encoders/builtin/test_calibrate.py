@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from encoders.builtin.evaluate import TEXT_TO_IMAGE, report_table
-from encoders.builtin.training.calibrate import background
+from encoders.builtin.training.calibrate import Sample, background
 
 
 def test_background_leaves_out_what_matches() -> None:
@@ -13,7 +13,8 @@ def test_background_leaves_out_what_matches() -> None:
     queries, items = (rng.standard_normal((30, 8)).astype(np.float32) for _ in range(2))
     items += 5 * queries  # a strong match on the diagonal must not count
 
-    measured = background(queries, items)
+    owners = np.array([str(number) for number in range(30)])
+    measured = background(Sample(owners, queries), Sample(owners, items))
 
     cosines = [float(queries[q] @ items[i]) for q in range(30) for i in range(30) if q != i]
     assert measured.mean == pytest.approx(np.mean(cosines), abs=1e-5)
