@@ -22,6 +22,7 @@ class RetrievalScores:
         queries: Number of queries.
         items: Number of items searched.
         recall_at_1: Share of queries with a relevant item first.
+        recall_at_3: Share with one among the first three.
         recall_at_5: Share with one among the first five.
         recall_at_10: Share with one among the first ten.
         median_rank: Median over queries of the best relevant item's rank, from 1.
@@ -31,6 +32,7 @@ class RetrievalScores:
     queries: int
     items: int
     recall_at_1: float
+    recall_at_3: float
     recall_at_5: float
     recall_at_10: float
     median_rank: float
@@ -49,6 +51,7 @@ def score_ranks(ranks: NDArray[np.int64], items: int) -> RetrievalScores:
         queries=int(ranks.size),
         items=items,
         recall_at_1=float(np.mean(ranks <= 1)),
+        recall_at_3=float(np.mean(ranks <= 3)),
         recall_at_5=float(np.mean(ranks <= 5)),
         recall_at_10=float(np.mean(ranks <= 10)),
         median_rank=float(np.median(ranks)),
@@ -111,6 +114,7 @@ def mean_scores(scores: Sequence[RetrievalScores]) -> RetrievalScores:
         queries=round(np.mean([one.queries for one in scores])),
         items=round(np.mean([one.items for one in scores])),
         recall_at_1=float(np.mean([one.recall_at_1 for one in scores])),
+        recall_at_3=float(np.mean([one.recall_at_3 for one in scores])),
         recall_at_5=float(np.mean([one.recall_at_5 for one in scores])),
         recall_at_10=float(np.mean([one.recall_at_10 for one in scores])),
         median_rank=float(np.mean([one.median_rank for one in scores])),

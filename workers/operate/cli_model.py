@@ -101,6 +101,16 @@ def words(
     _show(report, words_table(report), as_json=as_json)
 
 
+@_evaluate.command("tasks")
+def tasks(as_json: _Json = False, weights: _Weights = None, cache: _Cache = None) -> None:
+    """Measure places, readings, clips and drawings in plain strokes (needs the 'train' extra)."""
+    from encoders.builtin.evaluate_tasks import evaluate_tasks, tasks_table
+    from encoders.builtin.training.packages import DEFAULT_CACHE
+
+    report = evaluate_tasks(cache or DEFAULT_CACHE, folder=weights)
+    _show(report, tasks_table(report), as_json=as_json)
+
+
 @_evaluate.command("photos")
 def photos(
     source: Annotated[Path, typer.Argument(help="Pictures in folders named by what they show, or a CSV path,name.")],

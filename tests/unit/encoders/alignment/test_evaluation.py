@@ -45,6 +45,7 @@ def test_scores_of_known_ranks() -> None:
         queries=4,
         items=30,
         recall_at_1=0.25,
+        recall_at_3=0.5,
         recall_at_5=0.5,
         recall_at_10=0.75,
         median_rank=4.0,
