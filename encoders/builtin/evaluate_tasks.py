@@ -19,14 +19,23 @@ from encoders.alignment.evaluation import RetrievalScores, mean_scores, score_re
 from encoders.builtin.artifacts import load_image_tower, load_manifest
 from encoders.builtin.places import load_place_tower
 from encoders.builtin.readings import load_readings_tower
+from encoders.builtin.speech import SAMPLE_RATE_HZ, load_speech_tower
+from encoders.builtin.training.calibrate import embed_sounds
+from encoders.builtin.training.clips import make_clip
 from encoders.builtin.training.embeddings import embed_pictures, embed_texts, embed_vendors
 from encoders.builtin.training.emoji import Concept, load_concepts
+from encoders.builtin.training.line_icons import load_line_icons
 from encoders.builtin.training.packages import DEFAULT_CACHE
 from encoders.builtin.training.place_data import flag_groups, load_towns
 from encoders.builtin.training.place_stage import town_vectors
+from encoders.builtin.training.renderings import load_renderings
 from encoders.builtin.training.sensor_stage import feature_rows, reading_vectors
+from encoders.builtin.training.speech_data import HELD_OUT_VOICES, held_out
+from encoders.builtin.training.speech_engines import ESPEAK, is_there, speak
 from encoders.builtin.training.vendors import colour_sets
 from encoders.builtin.training.weather_data import KINDS, weather_set
+from encoders.media.video import decode_video
+from encoders.modalities.resampling import resample
 from encoders.progress import track
 from encoders.vectors import unit_rows
 
@@ -127,34 +136,39 @@ def _those_drawn(asked: Vectors, wanted: Rows, rows: Rows, pictures: Vectors) ->
 
 
 def _clips(data: _Data) -> dict[str, RetrievalScores]:
-    """Clips to names through the decoding and pooling that the workers do: pictures from frames, averaged."""
-    return {
+    """Clips to names through the decoding and pooling that the workers do: pictures from frames, sound beside."""
+    found = {
         "clip on plain ground → name": mean_scores([_film(data, artist, graded=False) for artist in data.drawn]),
         "clip on graded ground → name": mean_scores([_film(data, artist, graded=True) for artist in data.drawn]),
     }
+    if is_there(ESPEAK):
+        spoken = [_film(data, artist, graded=True, spoken=True) for artist in data.drawn]
+        found["the same, saying its name → name"] = mean_scores(spoken)
+    return found
 
 
-def _film(data: _Data, artist: str, *, graded: bool) -> RetrievalScores:
-    from encoders.builtin.training.clips import make_clip
-    from encoders.builtin.training.renderings import load_renderings
-    from encoders.media.video import decode_video
-
+def _film(data: _Data, artist: str, *, graded: bool, spoken: bool = False) -> RetrievalScores:
     rng = np.random.default_rng(SEED)
     rows, renderings = load_renderings(artist, data.concepts, data.cache)
     chosen = rng.permutation(len(rows))[:CLIPS]
-    clips = [
-        decode_video(make_clip(renderings[place], rng, graded=graded), MediaSettings())[0]
-        for place in track(chosen, f"film {artist}")
-    ]
-    vectors = embed_pictures(load_image_tower(data.folder), [frame.pixels for clip in clips for frame in clip])
-    parts = np.split(vectors, np.cumsum([len(clip) for clip in clips])[:-1])
+    frames: list[NDArray[np.uint8]] = []
+    counts: list[int] = []
+    sounds: list[Vectors] = []
+    for place in track(chosen, f"film {artist}"):
+        name = data.concepts[rows[place]].names["en"]
+        sound = speak(held_out(name, HELD_OUT_VOICES[0])) if spoken else None
+        shown, heard = decode_video(make_clip(renderings[place], rng, graded=graded, sound=sound), MediaSettings())
+        frames += [frame.pixels for frame in shown]
+        counts.append(len(shown))
+        sounds += [] if heard is None else [resample(heard, SAMPLE_RATE_HZ)]
+    parts = np.split(embed_pictures(load_image_tower(data.folder), frames), np.cumsum(counts)[:-1])
     asked = unit_rows(np.stack([part.mean(axis=0) for part in parts]))
+    if spoken:
+        asked = unit_rows(asked + embed_sounds(load_speech_tower(data.folder), sounds))
     return score_retrieval(asked, data.names, rows[chosen], np.arange(len(data.names)))
 
 
 def _drawings(data: _Data) -> dict[str, RetrievalScores]:
-    from encoders.builtin.training.line_icons import load_line_icons
-
     words, renderings = load_line_icons(LINE_SET, data.cache)
     order = np.random.default_rng(SEED).permutation(len(words))
     firsts = dict.fromkeys(words[place] for place in order)  # one drawing a name
