@@ -111,6 +111,20 @@ def tasks(as_json: _Json = False, weights: _Weights = None, cache: _Cache = None
     _show(report, tasks_table(report), as_json=as_json)
 
 
+@_evaluate.command("classes")
+def classes(
+    as_json: _Json = False,
+    folds: Annotated[int, typer.Option(help="Tenths of the classes left out, each a training of minutes.")] = 3,
+    cache: _Cache = None,
+) -> None:
+    """Measure names of photographed things that were left out of a training made for it (needs the 'train' extra)."""
+    from encoders.builtin.evaluate_classes import classes_table, evaluate_classes
+    from encoders.builtin.training.packages import DEFAULT_CACHE
+
+    report = evaluate_classes(cache or DEFAULT_CACHE, folds=folds)
+    _show(report, classes_table(report), as_json=as_json)
+
+
 @_evaluate.command("photos")
 def photos(
     source: Annotated[Path, typer.Argument(help="Pictures in folders named by what they show, or a CSV path,name.")],
