@@ -12,6 +12,7 @@ from encoders.base import AudioInput, ImageInput
 from encoders.media.audio import read_track
 from encoders.media.containers import open_container
 from encoders.media.image import SHORT_SIDE
+from encoders.media.motion import attend_to_motion
 
 SEEK_FROM_S: Final = 20.0
 """Clips shorter than this are decoded in one pass: a search would decode the same group of pictures many times."""
@@ -26,7 +27,8 @@ def decode_video(
     """Decode a clip: ``settings.video_frames`` pictures from the middles of as many equal spans, and its sound.
 
     Where the container can be searched and says how long it is, only the neighbourhoods of the wanted pictures are
-    decoded; otherwise the clip is decoded once from its start. Both end at ``settings.max_seconds``.
+    decoded; otherwise the clip is decoded once from its start. Both end at ``settings.max_seconds``. Where something
+    moves before a still ground, some of the pictures show it nearer or alone (see ``media.motion``).
 
     Returns:
         Pictures in order of time (fewer than asked for if the clip has fewer), and its sound, None without one.
@@ -43,7 +45,7 @@ def decode_video(
         frames = _sample_in_one_pass(data, settings, field)
     if not frames:
         raise MediaRejected(Reason.MEDIA_EMPTY, "the clip has no pictures", field=field)
-    return frames, _sound(data, settings, field)
+    return attend_to_motion(frames), _sound(data, settings, field)
 
 
 def _video_stream(container: Any, settings: MediaSettings, field: str) -> Any:
