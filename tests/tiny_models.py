@@ -15,6 +15,8 @@ import yaml  # noqa: E402
 from transformers import (  # noqa: E402
     AlignConfig,
     AlignModel,
+    AutoConfig,
+    AutoModel,
     BertConfig,
     BertModel,
     ChineseCLIPConfig,
@@ -35,8 +37,6 @@ from transformers import (  # noqa: E402
     SiglipConfig,
     SiglipImageProcessorPil,
     SiglipModel,
-    XLMRobertaConfig,
-    XLMRobertaModel,
 )
 
 from tests.tiny_tokenizers import (  # noqa: E402
@@ -185,13 +185,23 @@ def save_sentence(folder: Path, *, pooling: str | None = "mean", limit: int = TO
     return folder
 
 
-def save_xlm_roberta(folder: Path) -> Path:
-    """Save a multilingual sentence-embedding model, such as multilingual E5."""
+def save_language_model(folder: Path, family: str = "xlm-roberta") -> Path:
+    """Save a language model of a family, with a multilingual vocabulary: such as multilingual E5."""
     torch.manual_seed(10)
     tokenizer = xlm_roberta_tokenizer()
-    ids = {"pad_token_id": tokenizer.pad_token_id, "max_position_embeddings": TOKENS + 2}
-    config = XLMRobertaConfig(**{**_SMALL, "hidden_size": DIMS}, **ids, vocab_size=len(tokenizer))
-    return _save(folder, XLMRobertaModel(config), tokenizer)
+    special = {name: getattr(tokenizer, name) for name in ("pad_token_id", "cls_token_id", "sep_token_id")}
+    from_padding = family in ("camembert", "mpnet", "roberta", "xlm-roberta")
+    sizes = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": DIMS,
+        "embedding_size": DIMS,
+        "intermediate_size": 37,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "max_position_embeddings": TOKENS + (2 if from_padding else 0),
+    }
+    config = AutoConfig.for_model(family, **sizes, **special)
+    return _save(folder, AutoModel.from_config(config), tokenizer)
 
 
 def save_pe_av(folder: Path) -> Path:
@@ -252,7 +262,7 @@ CHECKPOINTS: Mapping[str, tuple[Callable[[Path], Path], tuple[str, ...]]] = {
     "metaclip-2": (save_metaclip_2, ("text", "image")),
     "align": (save_align, ("text", "image")),
     "sentence": (save_sentence, ("text",)),
-    "xlm-roberta": (save_xlm_roberta, ("text",)),
+    "xlm-roberta": (save_language_model, ("text",)),
     "pe-av": (save_pe_av, ("text", "image", "audio")),
 }
 """Who saves which kind of checkpoint, and what it encodes by itself."""

@@ -15,9 +15,18 @@ from config.profiles import EncoderProfile, ModelSource
 from config.settings import ModelSettings
 from config.vocabulary import Modality
 from encoders.base import AudioInput, EncoderInput, EncoderSet, ImageInput, TextInput
+from encoders.modalities.sentence import FAMILIES
 from encoders.registry import load_encoders
 from encoders.samples import sample_input
-from tests.tiny_models import CHECKPOINTS, DIMS, HAS_TIMM, save_sentence, write_alone, write_profile
+from tests.tiny_models import (
+    CHECKPOINTS,
+    DIMS,
+    HAS_TIMM,
+    save_language_model,
+    save_sentence,
+    write_alone,
+    write_profile,
+)
 from tests.tiny_tokenizers import TOKENS
 
 import torch  # isort: skip - after tiny_models, which prepares it
@@ -345,3 +354,15 @@ def test_texts_of_a_sentence_model_beside_pictures_need_heads():
 
     with pytest.raises(Misconfigured, match=r"image comes from .*crosscurrent train alignment.*model\.heads"):
         load(write_profile(folder, modalities=mixed, heads=None))
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_every_language_model_reads_long_texts_in_any_company(tmp_path: Path, family: str):
+    """Of each family of language models: passages fill its table of positions, and padding moves no vector."""
+    save_language_model(tmp_path / "model", family)
+    encoders = load(write_profile(tmp_path, modalities={"text": {"model": "model"}}, heads=None))
+    texts = ["a cat", "a longer text than that", "abcdefgh " * 3 * TOKENS]
+    together, alone = words(encoders, *texts), [words(encoders, text)[0] for text in texts]
+
+    assert np.abs(together - np.stack(alone)).max() < 1e-4
+    assert max(map(len, encoders.encoders[Modality.TEXT].prepare(TextInput(text=texts[2])))) == TOKENS
