@@ -89,7 +89,7 @@ def save_naflex(folder: Path) -> Path:
     )
 
 
-def save_clap(folder: Path, *, fused: bool = False) -> Path:
+def save_clap(folder: Path, *, fused: bool = False, tokens: int = TOKENS) -> Path:
     """Save a CLAP whose audio tower has two tiny stages."""
     torch.manual_seed(2)
     audio = {
@@ -112,7 +112,7 @@ def save_clap(folder: Path, *, fused: bool = False) -> Path:
         "num_hidden_layers": 1,
         "num_attention_heads": 2,
         "intermediate_size": 16,
-        "max_position_embeddings": TOKENS + 2,
+        "max_position_embeddings": tokens + 2,
         "pad_token_id": tokenizer.pad_token_id,
     }
     config = ClapConfig(text_config={**text, "projection_dim": DIMS}, audio_config=audio, projection_dim=DIMS)

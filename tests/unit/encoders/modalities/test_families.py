@@ -22,6 +22,7 @@ from tests.tiny_models import (
     CHECKPOINTS,
     DIMS,
     HAS_TIMM,
+    save_clap,
     save_language_model,
     save_sentence,
     write_alone,
@@ -146,6 +147,22 @@ def test_clap_agrees_with_the_library():
     assert np.abs(heard[0] - heard[1]).max() < 1e-5
 
 
+def test_clap_reads_passages_as_long_as_it_was_trained_on(tmp_path: Path):
+    """Its table has room for hundreds of tokens, of which training used 77."""
+    save_clap(tmp_path / "clap", tokens=200)
+    encoders = load(write_profile(tmp_path, modalities={"text": {"model": "clap"}}, heads=None))
+
+    assert max(map(len, encoders.encoders[Modality.TEXT].prepare(TextInput(text="rain " * 200)))) == 77
+
+
+def test_sentences_are_cut_as_their_files_say(tmp_path: Path):
+    """The length that the model was trained on, below what its table of positions holds."""
+    save_sentence(tmp_path / "sentence", limit=9)
+    encoders = load(write_profile(tmp_path, modalities={"text": {"model": "sentence"}}, heads=None))
+
+    assert max(map(len, encoders.encoders[Modality.TEXT].prepare(TextInput(text="rain " * 200)))) == 9
+
+
 @pytest.mark.parametrize(
     ("pooling", "pool"),
     [
@@ -242,6 +259,20 @@ def test_pe_av_agrees_with_the_library():
     assert text @ heard == pytest.approx(cosine(output.text_audio_embeds, output.audio_embeds) / 2, abs=1e-5)
     assert text @ picture == pytest.approx(cosine(output.text_video_embeds, output.video_embeds) / 2, abs=1e-5)
     assert picture @ heard == pytest.approx(cosine(output.video_embeds, output.audio_embeds) / 2, abs=1e-5)
+
+
+@NEEDS_TIMM
+def test_pe_av_does_not_hear_the_silence_that_it_is_padded_with():
+    """A sound of little more than a second, padded to two, has the vector that the network gives it unpadded."""
+    from transformers import PeAudioVideoModel
+
+    encoders = loaded("pe-av", modalities={"audio": {"model": "pe-av"}}, dims=DIMS)
+    network = PeAudioVideoModel.from_pretrained(folder_of("pe-av") / "pe-av").eval()
+    samples = np.random.default_rng(4).uniform(-1, 1, 800 + 32).astype(np.float32)
+    expected = network.audio_model.get_audio_embeds(torch.from_numpy(samples)[None, None])
+    [heard] = encode(encoders, Modality.AUDIO, AudioInput(samples=samples, sample_rate_hz=800))
+
+    assert heard @ unit(expected)[0] > 0.9999  # 0.998 where the padding is heard
 
 
 def cosine(first: Any, second: Any) -> float:
