@@ -86,7 +86,8 @@ class ModelSettings(_Section):
     """Which encoders run, and where."""
 
     profile: str = "builtin"
-    """A profile that ships (``builtin``, ``clip-clap``, ``deterministic``) or the path of a profile's YAML file."""
+    """A profile that ships (``builtin``, ``clap``, ``clip-clap``, ``deterministic``, ``pe-av``,
+    ``siglip2-clap``) or the path of a profile's YAML file."""
     heads: str | None = None
     """Alignment heads after the profile's encoders: a folder that ``crosscurrent train alignment`` wrote, or its name
     under ``heads_dir``."""

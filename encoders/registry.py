@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from config.errors import Misconfigured
 from config.profiles import EncoderProfile, ModelSource, load_profile
 from config.settings import ModelSettings
@@ -61,7 +63,8 @@ def load_encoders(settings: ModelSettings, *, unaligned: bool = False) -> Encode
     elif profile.kind == "builtin":
         encoders = _load_builtin(profile, settings)
     else:
-        encoders = _load_transformers(profile, settings, unaligned=unaligned)
+        # Heads of the settings were trained on the models' own vectors, and make one space of several.
+        encoders = _load_transformers(profile, settings, unaligned=unaligned or settings.heads is not None)
     if settings.heads is not None and not unaligned:
         from encoders.alignment.aligned import with_heads
         from encoders.alignment.record import locate
@@ -96,7 +99,7 @@ def warm_up(encoders: EncoderSet) -> None:
     """Send a known input through every encoder, so that the first event does not pay for it; log each stage.
 
     Raises:
-        Misconfigured: If an encoder's vectors are not of the promised length.
+        Misconfigured: If an encoder's vectors are not of the promised length, or not numbers.
     """
     for modality, encoder in encoders.encoders.items():
         for count in _WARM_UP_BATCHES:
@@ -105,12 +108,19 @@ def warm_up(encoders: EncoderSet) -> None:
             clock.append(time.perf_counter())
             output = encoder.forward(prepared)
             clock.append(time.perf_counter())
-            shape = encoder.finish(output).shape
+            vectors = encoder.finish(output)
             clock.append(time.perf_counter())
         stages = [(after - before) * 1e3 for before, after in itertools.pairwise(clock)]
         log.info("warm-up %s: prepare %.1f ms, forward %.1f ms, finish %.1f ms", modality, *stages)
-        if shape != (count, encoder.dims):
-            raise Misconfigured(f"{encoders.model}: {modality} vectors have shape {shape}, promised {encoder.dims}")
+        if vectors.shape != (count, encoder.dims):
+            raise Misconfigured(
+                f"{encoders.model}: {modality} vectors have shape {vectors.shape}, promised {encoder.dims}"
+            )
+        if not np.isfinite(vectors).all():
+            raise Misconfigured(
+                f"{encoders.model}: {modality} vectors are not numbers even for a known input; the model does not bear "
+                "this precision: say `dtype: bfloat16` or `dtype: float32` in its profile"
+            )
 
 
 def _needs(profile: EncoderProfile) -> dict[str, str]:
