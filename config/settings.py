@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from config.errors import Misconfigured
+from config.tagging import TaggingSettings
 from config.vocabulary import Action, FusionStrategy, MissingRule, Modality, RankingMethod, Similarity
 
 ENV_PREFIX = "CROSSCURRENT_"
@@ -227,6 +228,7 @@ class Settings(BaseSettings):
     delivery: DeliverySettings = Field(default_factory=DeliverySettings)
     query: QuerySettings = Field(default_factory=QuerySettings)
     people: PeopleSettings = Field(default_factory=PeopleSettings)
+    tagging: TaggingSettings = Field(default_factory=TaggingSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least severe message that is logged."""

@@ -4,7 +4,7 @@ from pydantic import Field, TypeAdapter
 
 from config.errors import Reason
 from config.vocabulary import Modality, ResultStatus
-from workers.contracts.attributes import WireAttributes
+from workers.contracts.attributes import AttributeName, AttributeValue
 from workers.contracts.base import Event, Wire, WireItemId, WireQueryId
 
 
@@ -30,7 +30,8 @@ class Hit(Wire):
     """Fused score, higher is better; ties are ordered by item id."""
     modality_scores: dict[Modality, ModalityScore] = Field(default_factory=dict)
     """Each modality's part in the score; filled when the query asked to ``explain``."""
-    attributes: WireAttributes = Field(default_factory=dict)
+    # More than a sender may give: location and label sets add their own.
+    attributes: dict[AttributeName, AttributeValue] = Field(default_factory=dict)
     """The item's attributes."""
     because: tuple[str, ...] = ()
     """The reasons in words, strongest first; filled when the query asked to ``explain``."""

@@ -5,8 +5,8 @@ Only the roles that embed load encoders: an interaction worker imports no deep-l
 
 import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from config.settings import Settings
 from config.vocabulary import Role
@@ -16,7 +16,10 @@ from workers.contracts.topics import Topic
 from workers.streams.gauges import Gauges
 from workers.streams.metrics import Metrics
 from workers.streams.observer import MetricsObserver
-from workers.streams.records import Handler, Publisher
+from workers.streams.records import Handler, Ledger, NoLedger, Publisher
+
+if TYPE_CHECKING:
+    from workers.streams.tag_counter import TagCounter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +29,7 @@ class Parts:
     handler: Handler
     index: VectorIndex
     gauges: Gauges
+    ledger: Ledger = field(default_factory=NoLedger)
 
 
 async def compose(
@@ -96,17 +100,44 @@ async def _embedding(
         "max_event_bytes": settings.kafka.max_event_bytes,
         "observer": MetricsObserver(metrics),
     }
-    handler = _content(settings, shared, stack) if role is Role.CONTENT else _queries(settings, shared, stack)
     gauges = Gauges(metrics, index, encode_depth=lambda: batcher.waiting, device_memory=accelerator_memory_bytes)
-    return Parts(handler=handler, index=index, gauges=gauges)
+    if role is Role.QUERIES:
+        return Parts(handler=_queries(settings, shared, stack), index=index, gauges=gauges)
+    handler, ledger = await _content(settings, shared, metrics, stack)
+    return Parts(handler=handler, index=index, gauges=gauges, ledger=ledger)
 
 
-def _content(settings: Settings, shared: dict[str, Any], stack: AsyncExitStack) -> Handler:
+async def _content(
+    settings: Settings, shared: dict[str, Any], metrics: Metrics, stack: AsyncExitStack
+) -> tuple[Handler, Ledger]:
     from workers.streams.content import ContentHandler
+    from workers.streams.tagging import make_tagger
 
-    handler = ContentHandler(**shared, vectors_topic=Topic.VECTORS.named(settings.kafka.topic_prefix))
+    words = {**shared, "vectors_topic": Topic.VECTORS.named(settings.kafka.topic_prefix)}
+    counter = None
+    if sets := settings.tagging.label_sets():
+        counter = _counter(settings, shared, metrics)
+        words |= {"tagger": await make_tagger(shared["batcher"], sets), "counter": counter}
+    handler = ContentHandler(**words)
     stack.callback(handler.close)
-    return handler
+    return handler, counter or NoLedger()
+
+
+def _counter(settings: Settings, shared: dict[str, Any], metrics: Metrics) -> "TagCounter":
+    from workers.streams.tag_books import Windows
+    from workers.streams.tag_counter import TagCounter
+    from workers.streams.tag_history import KafkaHistory
+
+    tagging, topic = settings.tagging, Topic.TAG_COUNTS.named(settings.kafka.topic_prefix)
+    labels = {name: tuple(each.labels) for name, each in tagging.label_sets().items()}
+    metrics.tags_with(labels)
+    return TagCounter(
+        Windows(sets=labels, window_ms=tagging.window_s * 1000, grace_ms=tagging.grace_s * 1000),
+        history=KafkaHistory(settings.kafka, topic),
+        publisher=shared["publisher"],
+        topic=topic,
+        observer=shared["observer"],
+    )
 
 
 def _queries(settings: Settings, shared: dict[str, Any], stack: AsyncExitStack) -> Handler:

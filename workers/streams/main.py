@@ -116,6 +116,7 @@ class _Process:
             metrics=self._metrics,
             readiness=self._readiness,
             watchdog=self._watchdog,
+            ledger=parts.ledger,
         )
         looking = asyncio.create_task(parts.gauges.run())
         try:
@@ -125,7 +126,10 @@ class _Process:
 
 
 def _topics(role: Role, settings: Settings) -> list[str]:
-    return [topic.named(settings.kafka.topic_prefix) for topic in (INPUT_TOPIC[role], *_OUTPUT_TOPICS[role])]
+    topics = [INPUT_TOPIC[role], *_OUTPUT_TOPICS[role]]
+    if role is Role.CONTENT and settings.tagging.label_sets():
+        topics.append(Topic.TAG_COUNTS)
+    return [topic.named(settings.kafka.topic_prefix) for topic in topics]
 
 
 def _stop_on_signals() -> asyncio.Event:

@@ -4,6 +4,7 @@ Everything is registered and zero-initialised at start, so that a rate over a co
 not absent. The registry is passed in: nothing is global, and two workers in one test do not meet.
 """
 
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -75,6 +76,8 @@ class Metrics:
         self.index_items = self._gauge("index_items", "Items in the index that have this modality.", ("modality",))
         self.shard_errors = self._counter("shard_errors", "Shards that did not answer a search.")
         self.fusion_degraded = self._counter("fusion_degraded", "Queries answered without something they asked for.")
+        self.tagged_items = self._counter("tagged_items", "Items counted under a label.", ("set", "label"))
+        self.tagged_too_late = self._counter("tagged_too_late", "Items whose window of counts was closed.")
         self.device_memory = self._gauge("device_memory_bytes", "Memory that the model holds on the accelerator.")
         self.build_info = self._gauge("build_info", "Always 1: what runs here.", ("version", "model"))
 
@@ -123,6 +126,12 @@ class Metrics:
     def runs(self, model: ModelRef | None) -> None:
         """Say what runs here; a worker that embeds nothing has no model."""
         self.build_info.labels(package_version(), str(model) if model else "").set(1)
+
+    def tags_with(self, sets: Mapping[str, Iterable[str]]) -> None:
+        """Start every label of every set at 0; what the sender writes beside them is never counted."""
+        for name, labels in sets.items():
+            for label in labels:
+                self.tagged_items.labels(name, label)
 
     def exposition(self) -> bytes:
         """Everything in Prometheus' text format."""

@@ -34,8 +34,8 @@ def test_help_imports_nothing_heavy() -> None:
     "command",
     [
         "demo", "up", "worker", "publish content", "publish interactions", "publish folder", "query", "recommend",
-        "similar", "topics create", "topics list", "schema", "doctor", "train builtin", "train corpus", "evaluate",
-        "evaluate photos",
+        "similar", "tags", "topics create", "topics list", "schema", "doctor", "train builtin", "train corpus",
+        "evaluate", "evaluate photos",
     ],
 )  # fmt: skip
 def test_every_command_has_help(cli: CliRunner, command: str) -> None:

@@ -12,7 +12,7 @@ PROMISED = {
     "events_total", "event_to_searchable_seconds", "query_seconds", "encode_seconds", "batch_size",
     "batch_wait_seconds", "queue_depth", "consumer_lag", "consumer_lag_seconds", "last_commit_timestamp_seconds",
     "dead_letters_total", "index_items", "shard_errors_total", "fusion_degraded_total", "device_memory_bytes",
-    "build_info",
+    "build_info", "tagged_items_total", "tagged_too_late_total",
 }  # fmt: skip
 LATER = {"recall_ratio", "click_through_ratio", "reciprocal_rank"}
 
