@@ -5,7 +5,8 @@ Run: ``.venv/bin/python benchmarks/microbatching.py [--modality text] [--repeats
 Offline is the best that plain code gets out of the same encoder: batches of 1, 2, 4, … 256, prepared in the loop itself
 or by two threads one batch ahead of the network, whichever is fastest. The batcher serves so many concurrent callers,
 each of whom awaits one input after the other. Both take the same inputs, decoded beforehand. The sides alternate, and
-each round gives one ratio: a machine that others use slows both. Last, the time of a lone request.
+each round gives one ratio: a machine that others use slows both. CPU time for each input is told beside, which others
+change least. Last, the time of a lone request.
 """
 
 import os
@@ -48,7 +49,24 @@ SCAN_SHARE: Final = 0.3  # of a round's time, for each size while the best is lo
 LONE_REQUESTS: Final = 100
 GOAL: Final = 0.9
 
-Offline = Callable[[Encoder, Sequence[EncoderInput], int, float], float]
+Cost = dict[str, float]
+Offline = Callable[[Encoder, Sequence[EncoderInput], int, float], Cost]
+
+
+class Meter:
+    """Inputs a second and CPU milliseconds for each, since it was made."""
+
+    def __init__(self) -> None:
+        self._began, self._cpu = time.perf_counter(), time.process_time()
+
+    def read(self, done: int) -> dict[str, float]:
+        """What so many inputs took."""
+        wall_s, cpu_s = time.perf_counter() - self._began, time.process_time() - self._cpu
+        return {"per_s": done / wall_s, "cpu_ms": cpu_s * 1e3 / max(done, 1)}
+
+    def passed(self, seconds: float) -> bool:
+        """Whether so much time went by."""
+        return time.perf_counter() - self._began >= seconds
 
 
 def inputs_of(corpus: Corpus, modality: Modality) -> list[EncoderInput]:
@@ -69,19 +87,19 @@ def batches(inputs: Sequence[EncoderInput], size: int) -> Iterator[list[EncoderI
         yield list(itertools.islice(turning, size))
 
 
-def in_a_loop(encoder: Encoder, inputs: Sequence[EncoderInput], size: int, seconds: float) -> float:
-    """Inputs a second when one thread does everything."""
-    done, began = 0, time.perf_counter()
+def in_a_loop(encoder: Encoder, inputs: Sequence[EncoderInput], size: int, seconds: float) -> Cost:
+    """One thread does everything."""
+    done, meter = 0, Meter()
     for batch in batches(inputs, size):
         encoder.finish(encoder.forward([encoder.prepare(one) for one in batch]))
         done += size
-        if (took := time.perf_counter() - began) >= seconds:
-            return done / took
-    raise AssertionError
+        if meter.passed(seconds):
+            break
+    return meter.read(done)
 
 
-def overlapped(encoder: Encoder, inputs: Sequence[EncoderInput], size: int, seconds: float) -> float:
-    """Inputs a second when threads prepare the next batch while the network runs this one."""
+def overlapped(encoder: Encoder, inputs: Sequence[EncoderInput], size: int, seconds: float) -> Cost:
+    """Threads prepare the next batch while the network runs this one."""
     with ThreadPoolExecutor(PREPARING_THREADS) as threads:
 
         def start(batch: Sequence[EncoderInput]) -> list[Future[list[Any]]]:
@@ -91,13 +109,13 @@ def overlapped(encoder: Encoder, inputs: Sequence[EncoderInput], size: int, seco
 
         source = batches(inputs, size)
         ahead = start(next(source))
-        done, began = 0, time.perf_counter()
-        while (took := time.perf_counter() - began) < seconds or not done:
+        done, meter = 0, Meter()
+        while not done or not meter.passed(seconds):
             prepared = [one for part in ahead for one in part.result()]
             ahead = start(next(source))
             encoder.finish(encoder.forward(prepared))
             done += size
-        return done / took
+        return meter.read(done)
 
 
 WAYS: Final[Mapping[str, Offline]] = {"in a loop": in_a_loop, "overlapped": overlapped}
@@ -105,8 +123,8 @@ WAYS: Final[Mapping[str, Offline]] = {"in a loop": in_a_loop, "overlapped": over
 
 async def served(
     encoders: EncoderSet, modality: Modality, inputs: Sequence[EncoderInput], callers: int, seconds: float
-) -> float:
-    """Inputs a second when so many callers await single encodings, after a moment for all to be under way."""
+) -> Cost:
+    """So many callers await single encodings; counted after a moment for all to be under way."""
     batcher = DeviceBatcher(encoders, ModelSettings())
     turning = itertools.cycle(inputs)
     done, counting, stop = 0, False, False
@@ -119,13 +137,13 @@ async def served(
 
     tasks = [asyncio.create_task(call()) for _ in range(callers)]
     await asyncio.sleep(min(0.5, seconds / 4))
-    counting, began = True, time.perf_counter()
+    counting, meter = True, Meter()
     await asyncio.sleep(seconds)
-    rate = done / (time.perf_counter() - began)
+    cost = meter.read(done)
     stop = True
     await asyncio.gather(*tasks)
     await batcher.close()
-    return rate
+    return cost
 
 
 async def alone(encoders: EncoderSet, modality: Modality, inputs: Sequence[EncoderInput]) -> float:
@@ -154,26 +172,27 @@ def measure(
     scan: dict[str, dict[int, float]] = {way: {} for way in WAYS}
     for way, size in itertools.product(WAYS, SIZES):
         tell(f"{modality}: offline, {way}, batches of {size}")
-        scan[way][size] = WAYS[way](encoder, inputs, size, SCAN_SHARE * seconds)
+        scan[way][size] = WAYS[way](encoder, inputs, size, SCAN_SHARE * seconds)["per_s"]
     way, size = max(itertools.product(WAYS, SIZES), key=lambda each: scan[each[0]][each[1]])
     rounds = []
     for number in range(repeats):
         tell(f"{modality}: round {number + 1} of {repeats}")
-        sides: list[Callable[[], tuple[str, float]]] = [
+        sides: list[Callable[[], tuple[str, Cost]]] = [
             lambda: ("offline", WAYS[way](encoder, inputs, size, seconds)),
             lambda: ("served", asyncio.run(served(encoders, modality, inputs, callers, seconds))),
         ]
         rounds.append(dict(side() for side in (sides if number % 2 else reversed(sides))))
+    ratios = sorted(one["served"]["per_s"] / one["offline"]["per_s"] for one in rounds)
     tell(f"{modality}: lone requests")
     lone_ms = asyncio.run(alone(encoders, modality, inputs))
     return {
         "scan": {each: {str(n): round(rate, 1) for n, rate in found.items()} for each, found in scan.items()},
         "best": {"way": way, "size": size},
         "rounds": rounds,
-        "offline_per_s": statistics.median(one["offline"] for one in rounds),
-        "served_per_s": statistics.median(one["served"] for one in rounds),
-        "ratio": statistics.median(one["served"] / one["offline"] for one in rounds),
-        "ratios": sorted(one["served"] / one["offline"] for one in rounds),
+        "offline": {key: statistics.median(one["offline"][key] for one in rounds) for key in ("per_s", "cpu_ms")},
+        "served": {key: statistics.median(one["served"][key] for one in rounds) for key in ("per_s", "cpu_ms")},
+        "ratios": ratios,
+        "ratio": statistics.median(ratios),
         "lone_ms": lone_ms,
     }
 
@@ -204,14 +223,24 @@ def show(report: Mapping[str, Any], callers: int) -> None:
     table = Table(title=f"single requests by {callers} callers beside offline batches\n{about}", title_justify="left")
     for name in ("modality", "best offline"):
         table.add_column(name)
-    for name in ("offline /s", "served /s", "ratio", "lowest", "highest", "lone request, ms"):
+    for name in (
+        "offline /s",
+        "served /s",
+        "ratio",
+        "lowest",
+        "highest",
+        "CPU ms: offline",
+        "served",
+        "lone request, ms",
+    ):
         table.add_column(name, justify="right")
     for modality, one in report["modalities"].items():
         best = f"{one['best']['size']}, {one['best']['way']}"
-        rates = [f"{one[key]:,.0f}" for key in ("offline_per_s", "served_per_s")]
+        rates = [f"{one[side]['per_s']:,.0f}" for side in ("offline", "served")]
+        costs = [f"{one[side]['cpu_ms']:.2f}" for side in ("offline", "served")]
         ratio = f"{one['ratio']:.2f}" + ("" if one["ratio"] >= GOAL else " (below goal)")
         spread = [f"{one['ratios'][place]:.2f}" for place in (0, -1)]
-        table.add_row(modality, best, *rates, ratio, *spread, f"{one['lone_ms']:.1f}")
+        table.add_row(modality, best, *rates, ratio, *spread, *costs, f"{one['lone_ms']:.1f}")
     Console(width=120).print(table)
 
 
