@@ -167,6 +167,9 @@ class QuerySettings(_Section):
     """What a lacking modality does to a score."""
     ranking: RankingMethod = RankingMethod.TOP_K
     """How the list is made."""
+    calibration_refresh_s: float = Field(300.0, ge=0)
+    """How old the backgrounds of similarities may be before they are measured on the index again; 0 keeps the model's.
+    Set it alike for all query workers."""
     rrf_k: float = Field(60.0, gt=0)
     """The constant of reciprocal rank fusion (Cormack, Clarke, Buettcher 2009)."""
 

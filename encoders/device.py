@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import types
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -44,6 +45,19 @@ def prepare_torch(threads: int = -1) -> None:
         _import_torchvision_without_operators()
     if threads >= 0:
         torch.set_num_threads(threads or usable_cpus())
+
+
+@contextlib.contextmanager
+def one_cpu_thread() -> Iterator[None]:
+    """Let torch compute in this thread alone: for layers so small that waiting for another thread costs more."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _stand_in_for_torchaudio_extension() -> None:

@@ -16,6 +16,7 @@ from fusion.index.protocol import (
     Neighbour,
     SearchReport,
     Tombstone,
+    VectorSample,
     VectorSearch,
     WriteOutcome,
 )
@@ -128,11 +129,11 @@ class MemoryVectorIndex:
         """Up to ``count`` item ids."""
         return list(self._items)[:count]
 
-    async def sample_vectors(self, modality: Modality, count: int) -> NDArray[np.float32]:
+    async def sample_vectors(self, modality: Modality, count: int) -> VectorSample:
         """Vectors of random items; see ``VectorIndex.sample_vectors``."""
-        vectors = [item.vectors[modality] for item in self._items.values() if modality in item.vectors]
-        chosen = self._random.permutation(len(vectors))[:count]
-        return np.array([vectors[place] for place in chosen], np.float32).reshape(len(chosen), self._dims)
+        having = [item for item in self._items.values() if modality in item.vectors]
+        chosen = [having[place] for place in self._random.permutation(len(having))[:count]]
+        return VectorSample.of(chosen, modality, self._dims)
 
     async def counts(self) -> dict[Modality, int]:
         """How many items have each modality."""

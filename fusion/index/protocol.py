@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +85,25 @@ class SearchReport:
     failed_shards: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorSample:
+    """Random items of one modality.
+
+    Args:
+        item_ids: Whose vectors they are; none twice.
+        vectors: float32 of shape (items, dims), in full precision.
+    """
+
+    item_ids: tuple[ItemId, ...]
+    vectors: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, items: Sequence[Item], modality: Modality, dims: int) -> Self:
+        """The vectors of items that all have the modality."""
+        vectors = np.array([item.vectors[modality] for item in items], np.float32)
+        return cls(item_ids=tuple(item.item_id for item in items), vectors=vectors.reshape(len(items), dims))
+
+
 @runtime_checkable
 class VectorIndex(Protocol):
     """Items by vector. All methods raise ``RetryLater`` for transient trouble and ``RejectEvent`` for bad filters."""
@@ -125,8 +144,8 @@ class VectorIndex(Protocol):
         """Up to ``count`` item ids in no particular order, for sampling."""
         ...
 
-    async def sample_vectors(self, modality: Modality, count: int) -> NDArray[np.float32]:
-        """Full-precision vectors of up to ``count`` random items that have the modality: (n, dims), no item twice."""
+    async def sample_vectors(self, modality: Modality, count: int) -> VectorSample:
+        """Vectors of up to ``count`` random items that have the modality."""
         ...
 
     async def counts(self) -> dict[Modality, int]:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from config.errors import CrosscurrentError, RetryLater
 from config.settings import RedisSettings
@@ -28,6 +27,7 @@ from fusion.index.protocol import (
     Neighbour,
     SearchReport,
     Tombstone,
+    VectorSample,
     VectorSearch,
     WriteOutcome,
 )
@@ -174,7 +174,7 @@ class RedisVectorIndex:
         replies = await self._ask_each(lambda shard: [("VRANDMEMBER", self._keys.vectors(shard, FUSED), count)])
         return [ItemId(name.decode()) for (names,) in replies for name in names or ()][:count]
 
-    async def sample_vectors(self, modality: Modality, count: int) -> NDArray[np.float32]:
+    async def sample_vectors(self, modality: Modality, count: int) -> VectorSample:
         """Vectors of random items, from each shard by its size; see ``VectorIndex.sample_vectors``."""
         replies = await self._ask_each(lambda shard: [("VCARD", self._keys.vectors(shard, modality))])
         sizes = [int(size) for (size,) in replies]
@@ -183,10 +183,9 @@ class RedisVectorIndex:
             lambda shard: [("VRANDMEMBER", self._keys.vectors(shard, modality), wanted[shard])]
         )
         names = [ItemId(name.decode()) for (found,) in drawn for name in found or ()]
-        items = await self.fetch(names)
-        vectors = [item.vectors[modality] for item in items.values() if modality in item.vectors]
-        chosen = np.random.default_rng().permutation(len(vectors))[:count]  # no shard is cut more than another
-        return np.array([vectors[place] for place in chosen], np.float32).reshape(len(chosen), self._dims)
+        having = [item for item in (await self.fetch(names)).values() if modality in item.vectors]
+        chosen = np.random.default_rng().permutation(len(having))[:count]  # no shard is cut more than another
+        return VectorSample.of([having[place] for place in chosen], modality, self._dims)
 
     async def counts(self) -> dict[Modality, int]:
         """How many items have each modality."""

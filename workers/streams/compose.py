@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from config.settings import Settings
 from config.vocabulary import Role
 from encoders.identity import identify
+from fusion.calibration import Calibration
 from fusion.index.protocol import VectorIndex
 from workers.contracts.topics import Topic
+from workers.streams.calibration import CalibrationKeeper, FixedCalibration
 from workers.streams.gauges import Gauges
 from workers.streams.metrics import Metrics
 from workers.streams.observer import MetricsObserver
@@ -30,6 +32,23 @@ class Parts:
     index: VectorIndex
     gauges: Gauges
     ledger: Ledger = field(default_factory=NoLedger)
+    calibration: CalibrationKeeper | None = None
+
+    async def check(self) -> None:
+        """See that the stores are there and fit, and read what must be known before the first event.
+
+        Raises:
+            Misconfigured: An operator must change something.
+            RetryLater: A store is away.
+        """
+        await self.index.check()
+        if self.calibration is not None:
+            await self.calibration.load()
+
+    async def look_after(self) -> None:
+        """Do what is done now and then, until cancelled."""
+        upkeep = [self.gauges.run()] if self.calibration is None else [self.gauges.run(), self.calibration.run()]
+        await asyncio.gather(*upkeep)
 
 
 async def compose(
@@ -101,10 +120,26 @@ async def _embedding(
         "observer": MetricsObserver(metrics),
     }
     gauges = Gauges(metrics, index, encode_depth=lambda: batcher.waiting, device_memory=accelerator_memory_bytes)
-    if role is Role.QUERIES:
-        return Parts(handler=_queries(settings, shared, stack), index=index, gauges=gauges)
-    handler, ledger = await _content(settings, shared, metrics, stack)
-    return Parts(handler=handler, index=index, gauges=gauges, ledger=ledger)
+    if role is Role.CONTENT:
+        handler, ledger = await _content(settings, shared, metrics, stack)
+        return Parts(handler=handler, index=index, gauges=gauges, ledger=ledger)
+    keeper = _keeper(settings, index, encoders.calibration, metrics, stack)
+    handler = _queries(settings, shared | {"calibration": keeper or FixedCalibration(encoders.calibration)}, stack)
+    return Parts(handler=handler, index=index, gauges=gauges, calibration=keeper)
+
+
+def _keeper(
+    settings: Settings, index: VectorIndex, prior: Calibration, metrics: Metrics, stack: AsyncExitStack
+) -> CalibrationKeeper | None:
+    """Who keeps the table that all query workers share; None where the model's own is to stand."""
+    from fusion.index.redis_calibration import RedisCalibrationStore
+
+    if settings.query.calibration_refresh_s == 0:
+        return None
+    store = RedisCalibrationStore(settings.redis, index.model, index.dims)
+    stack.push_async_callback(store.close)
+    refresh_s = settings.query.calibration_refresh_s
+    return CalibrationKeeper(index=index, store=store, prior=prior, refresh_s=refresh_s, metrics=metrics)
 
 
 async def _content(
@@ -150,7 +185,6 @@ def _queries(settings: Settings, shared: dict[str, Any], stack: AsyncExitStack) 
     handler = QueryHandler(
         **shared,
         people=people,
-        calibration=encoders.calibration,
         settings=settings.query,
         results_topic=Topic.RESULTS.named(settings.kafka.topic_prefix),
     )

@@ -101,7 +101,7 @@ class _Process:
         await startup.until("topics", lambda: topics_exist(publisher, _topics(self._role, self._settings)))
         parts = await compose(self._role, self._settings, publisher=publisher, metrics=self._metrics, stack=stack)
         self._readiness.met("encoders")
-        await startup.until("index", parts.index.check)
+        await startup.until("index", parts.check)
         await self._work(parts, publisher, stop)
 
     async def _work(self, parts: Parts, publisher: KafkaPublisher, stop: asyncio.Event) -> None:
@@ -118,7 +118,7 @@ class _Process:
             watchdog=self._watchdog,
             ledger=parts.ledger,
         )
-        looking = asyncio.create_task(parts.gauges.run())
+        looking = asyncio.create_task(parts.look_after())
         try:
             await worker.run(stop)
         finally:

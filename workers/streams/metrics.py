@@ -20,6 +20,9 @@ OUTCOMES = ("done", "stale", "duplicate", "error_result", "dead_letter")
 QUERY_STAGES = ("queue", "encode", "search", "fuse", "total")
 """Parts of a query's time; the keys of a result's ``timings_ms``."""
 
+REFRESHES = ("replaced", "kept", "failed")
+"""How a new measurement of the backgrounds can end."""
+
 DEPTH_STAGES = ("delivery", "encode")
 """Where events and inputs wait: taken and not yet handled; prepared and not yet on the device."""
 
@@ -78,6 +81,10 @@ class Metrics:
         self.fusion_degraded = self._counter("fusion_degraded", "Queries answered without something they asked for.")
         self.tagged_items = self._counter("tagged_items", "Items counted under a label.", ("set", "label"))
         self.tagged_too_late = self._counter("tagged_too_late", "Items whose window of counts was closed.")
+        text = "When the backgrounds that count were last measured, as Unix time; 0 for those of the model."
+        self.calibration_timestamp = self._gauge("calibration_timestamp_seconds", text)
+        text = "New measurements of the backgrounds, by how they ended."
+        self.calibration_refreshes = self._counter("calibration_refreshes", text, ("outcome",))
         self.device_memory = self._gauge("device_memory_bytes", "Memory that the model holds on the accelerator.")
         self.build_info = self._gauge("build_info", "Always 1: what runs here.", ("version", "model"))
 
@@ -96,6 +103,8 @@ class Metrics:
             self.queue_depth.labels(stage)
         for stage in QUERY_STAGES:
             self.query_seconds.labels(stage)
+        for outcome in REFRESHES:
+            self.calibration_refreshes.labels(outcome)
         for modality in Modality:
             self.encode_seconds.labels(modality)
             self.batch_size.labels(modality)

@@ -7,20 +7,21 @@ unknown item costs its own query alone. At-least-once: a query that is tried aga
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter, ValidationError
 
 from config.errors import Reason, RejectEvent, RetryLater
 from config.settings import MediaSettings, QuerySettings
-from config.vocabulary import Background, Modality, QueryId
+from config.vocabulary import QueryId
 from fusion.index.protocol import VectorIndex
 from fusion.people.protocol import PeopleStore
 from workers.contracts.base import WireQueryId
 from workers.contracts.parse import parse_event, salvage
 from workers.contracts.query import QUERIES, Query
 from workers.contracts.result import Result
+from workers.streams.calibration import CalibrationSource
 from workers.streams.encoding import Batcher
 from workers.streams.fetch import MediaFetcher
 from workers.streams.inputs import InputReader, StageError
@@ -57,7 +58,7 @@ class QueryHandler:
     Args:
         batcher: Encodes on the device.
         index: Holds the vectors of the batcher's model.
-        calibration: Background of each (query modality, item modality) pair.
+        calibration: Gives the background of each (query modality, item modality) pair.
         results_topic: Full name of the shared results topic.
         max_event_bytes: Largest query accepted.
     """
@@ -70,7 +71,7 @@ class QueryHandler:
         people: PeopleStore,
         fetcher: MediaFetcher,
         publisher: Publisher,
-        calibration: Mapping[tuple[Modality, Modality], Background],
+        calibration: CalibrationSource,
         settings: QuerySettings,
         media: MediaSettings,
         results_topic: str,

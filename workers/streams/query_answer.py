@@ -1,11 +1,10 @@
 """How each kind of query becomes a ranking."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from config.errors import Reason, RejectEvent
 from config.settings import QuerySettings
-from config.vocabulary import Background, Modality, QueryKind
+from config.vocabulary import QueryKind
 from encoders.base import EncoderSet
 from fusion.answer import answer
 from fusion.index.protocol import VectorIndex
@@ -13,6 +12,7 @@ from fusion.people.protocol import PeopleStore
 from fusion.recommend import recommend
 from fusion.request import QueryPart, Ranking, RankingRequest
 from workers.contracts.query import Query
+from workers.streams.calibration import CalibrationSource
 from workers.streams.query_parts import PartEncoder
 from workers.streams.query_request import ranking_request, searched
 from workers.streams.timing import now_ms
@@ -36,7 +36,7 @@ class Answerer:
         encoders: EncoderSet,
         index: VectorIndex,
         people: PeopleStore,
-        calibration: Mapping[tuple[Modality, Modality], Background],
+        calibration: CalibrationSource,
         settings: QuerySettings,
     ) -> None:
         self._parts = parts
@@ -59,6 +59,7 @@ class Answerer:
             raise RejectEvent(Reason.INVALID_EVENT, message, field="kind")
         search_in, unsearched = searched(query, self._encoders.modalities, self._encoders.model)
         parts, unused = await self._parts.encode(query) if query.parts else ([], [])
+        self._calibration.asked(parts)
         request = ranking_request(query, parts, search_in, self._settings)
         return Question(request=request, warnings=(*unused, *unsearched))
 
@@ -76,13 +77,13 @@ class Answerer:
                 request,
                 people=self._people,
                 index=self._index,
-                calibration=self._calibration,
+                calibration=self._calibration.table(),
                 now_ms=now_ms(),
             )
         if query.kind is QueryKind.SIMILAR:
             request = await self._like_its_item(query, request)
         request, warnings = await self._personal(query, request)
-        ranking = await answer(request, self._index, self._calibration)
+        ranking = await answer(request, self._index, self._calibration.table())
         return replace(ranking, warnings=(*warnings, *ranking.warnings))
 
     async def _like_its_item(self, query: Query, request: RankingRequest) -> RankingRequest:

@@ -34,6 +34,7 @@ from tests.unit.workers.streams.support import (
     wav,
 )
 from workers.contracts.result import RESULTS, Result
+from workers.streams.calibration import FixedCalibration
 from workers.streams.fetch import MediaFetcher
 from workers.streams.memory import MemoryPublisher
 from workers.streams.observer import Unobserved
@@ -175,7 +176,7 @@ async def house(settings: QuerySettings | None = None) -> AsyncIterator[House]:
             people=FixedPeople({"mika": await batcher.encode(Modality.TEXT, TextInput(text="car"))}),
             fetcher=fetcher,
             publisher=publisher,
-            calibration=batcher.encoders.calibration,
+            calibration=FixedCalibration(batcher.encoders.calibration),
             settings=settings or QuerySettings(),
             media=MEDIA,
             results_topic=RESULTS_TOPIC,
