@@ -68,6 +68,7 @@ class _Lines:
 def _tables(totals: "TagTotals", windows: int) -> "Group":
     from rich.console import Group
 
-    from workers.operate.tag_totals import totals_table
+    from workers.operate.tag_totals import heading, totals_table
 
-    return Group(*(totals_table(name, found) for name, found in totals.latest(windows).items()))
+    shown = totals.latest(windows).items()
+    return Group(*(part for name, found in shown for part in (heading(name, found), totals_table(found))))

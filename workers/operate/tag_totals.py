@@ -87,11 +87,15 @@ class TagTotals:
         )
 
 
-def totals_table(name: str, windows: Sequence[WindowTotals]) -> Table:
-    """Labels down, windows across, all items in the last row; the label seen most comes first."""
+def heading(name: str, windows: Sequence[WindowTotals]) -> Text:
+    """The set and its windows' length; a table's own title would be folded at the table's width."""
     length_min = (windows[-1].end - windows[-1].start).total_seconds() / 60
-    title = Text(f"{name}, windows of {length_min:g} min (UTC)", style="bold")
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    return Text(f"\n{name}, windows of {length_min:g} min (UTC)", style="bold")
+
+
+def totals_table(windows: Sequence[WindowTotals]) -> Table:
+    """Labels down, windows across, all items in the last row; the label seen most comes first."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("label")
     day = None
     for window in windows:

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from workers.contracts.tag_counts import TagCounts
-from workers.operate.tag_totals import TagTotals, totals_table
+from workers.operate.tag_totals import TagTotals, heading, totals_table
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -58,9 +58,9 @@ def test_the_table_has_a_row_a_label_and_a_column_a_window() -> None:
     """The label seen most comes first, nothing is a dash, and the last row counts all items."""
     totals = TagTotals()
     totals.add([counts(0, bad=1), counts(5, good=3, bad=1)])
-    console = Console(width=100, record=True, file=None, quiet=False)
+    console, windows = Console(width=100), totals.latest(5)["mood"]
     with console.capture() as captured:
-        console.print(totals_table("mood", totals.latest(5)["mood"]))
+        console.print(heading("mood", windows), totals_table(windows))
     lines = [line.split() for line in captured.get().splitlines() if line.strip()]
     assert lines[0] == ["mood,", "windows", "of", "5", "min", "(UTC)"]
     assert lines[1] == ["label", "05-01", "12:00", "12:05:00", "together"]
