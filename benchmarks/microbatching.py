@@ -46,6 +46,8 @@ LANGUAGES: Final = ("name", "name_zh", "name_es", "name_de", "name_fr", "name_ja
 INPUTS: Final = 512
 PREPARING_THREADS: Final = 2  # as the batcher has
 SCAN_SHARE: Final = 0.3  # of a round's time, for each size while the best is looked for
+SETTLED_BATCHES: Final = 4  # the first are as small as whatever came first
+LEAST_BATCHES: Final = 4
 LONE_REQUESTS: Final = 100
 GOAL: Final = 0.9
 
@@ -121,29 +123,52 @@ def overlapped(encoder: Encoder, inputs: Sequence[EncoderInput], size: int, seco
 WAYS: Final[Mapping[str, Offline]] = {"in a loop": in_a_loop, "overlapped": overlapped}
 
 
+class Diary:
+    """When each batch was done, what the process had computed by then, and how many inputs it held."""
+
+    def __init__(self) -> None:
+        self._batches: list[tuple[float, float, int]] = []
+
+    def observe(self, modality: Modality, size: int, wait_s: float, encode_s: float) -> None:
+        """Note a batch of the device."""
+        del modality, wait_s, encode_s
+        self._batches.append((time.perf_counter(), time.process_time(), size))
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def cost(self, settled: int, ended: int) -> Cost:
+        """From the end of one batch to the end of another: whole batches in whole time."""
+        (began, cpu_began, _), *counted = self._batches[settled - 1 : ended]
+        done = sum(size for _, _, size in counted)
+        return {"per_s": done / (counted[-1][0] - began), "cpu_ms": (counted[-1][1] - cpu_began) * 1e3 / done}
+
+
 async def served(
     encoders: EncoderSet, modality: Modality, inputs: Sequence[EncoderInput], callers: int, seconds: float
 ) -> Cost:
-    """So many callers await single encodings; counted after a moment for all to be under way."""
-    batcher = DeviceBatcher(encoders, ModelSettings())
-    turning = itertools.cycle(inputs)
-    done, counting, stop = 0, False, False
+    """So many callers await single encodings; counted once all are under way."""
+    diary = Diary()
+    batcher = DeviceBatcher(encoders, ModelSettings(), diary)
+    turning, stop = itertools.cycle(inputs), False
 
     async def call() -> None:
-        nonlocal done
         while not stop:
             await batcher.encode(modality, next(turning))
-            done += counting
+
+    async def batches(count: int) -> None:
+        while len(diary) < count:  # noqa: ASYNC110 - looking now and then is no work
+            await asyncio.sleep(0.005)
 
     tasks = [asyncio.create_task(call()) for _ in range(callers)]
-    await asyncio.sleep(min(0.5, seconds / 4))
-    counting, meter = True, Meter()
+    await batches(SETTLED_BATCHES)
+    settled = len(diary)
     await asyncio.sleep(seconds)
-    cost = meter.read(done)
-    stop = True
+    await batches(settled + LEAST_BATCHES)
+    ended, stop = len(diary), True
     await asyncio.gather(*tasks)
     await batcher.close()
-    return cost
+    return diary.cost(settled, ended)
 
 
 async def alone(encoders: EncoderSet, modality: Modality, inputs: Sequence[EncoderInput]) -> float:
