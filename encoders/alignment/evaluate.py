@@ -17,19 +17,25 @@ MOST_BACKGROUND = 1000
 
 
 @torch.inference_mode()
-def align(heads: Mapping[Modality, Head], features: PairedFeatures) -> dict[Modality, NDArray[np.float32]]:
-    """Return aligned unit vectors (n, dims) by modality, NaN where an item lacks it."""
+def align(
+    heads: Mapping[Modality, Head], features: PairedFeatures, weights: NDArray[np.float64] | None = None
+) -> dict[Modality, NDArray[np.float32]]:
+    """Return aligned unit vectors (n, dims) by modality, NaN where an item lacks it.
+
+    With ``weights`` (dims,) the cosine of what is returned is the weighted cosine of what is aligned.
+    """
+    scale = 1.0 if weights is None else np.sqrt(weights)
     return {
-        modality: unit_rows(heads[modality](torch.from_numpy(features.vectors[modality])).numpy())
+        modality: unit_rows(heads[modality](torch.from_numpy(features.vectors[modality])).numpy() * scale)
         for modality in features.modalities
     }
 
 
 def score_pairs(
-    heads: Mapping[Modality, Head], features: PairedFeatures
+    heads: Mapping[Modality, Head], features: PairedFeatures, weights: NDArray[np.float64] | None = None
 ) -> dict[tuple[Modality, Modality], RetrievalScores]:
-    """Return scores for every ordered pair of modalities that any items have together."""
-    aligned = align(heads, features)
+    """Return scores for every ordered pair of modalities that any items have together, by (weighted) cosine."""
+    aligned = align(heads, features, weights)
     found = {}
     for query, item in permutations(features.modalities, 2):
         both = np.flatnonzero(features.together((query, item)))
