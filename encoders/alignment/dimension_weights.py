@@ -21,8 +21,8 @@ from encoders.alignment.closed_form import FEWEST_PAIRS
 from encoders.alignment.losses import softmax_loss
 from encoders.alignment.network import twins
 
-STEPS: Final = 200
-BATCH: Final = 512
+STEPS: Final = 150
+BATCH: Final = 256
 RATE: Final = 0.02
 SCALE: Final = 20.0
 PULL: Final = 1.0

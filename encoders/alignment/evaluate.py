@@ -17,6 +17,11 @@ MOST_BACKGROUND = 1000
 
 
 @torch.inference_mode()
+def carry(head: Head, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return unit vectors (n, dims) of source vectors (n, source); NaN stays NaN."""
+    return unit_rows(head(torch.from_numpy(vectors)).numpy())
+
+
 def align(
     heads: Mapping[Modality, Head], features: PairedFeatures, weights: NDArray[np.float64] | None = None
 ) -> dict[Modality, NDArray[np.float32]]:
@@ -24,11 +29,8 @@ def align(
 
     With ``weights`` (dims,) the cosine of what is returned is the weighted cosine of what is aligned.
     """
-    scale = 1.0 if weights is None else np.sqrt(weights)
-    return {
-        modality: unit_rows(heads[modality](torch.from_numpy(features.vectors[modality])).numpy() * scale)
-        for modality in features.modalities
-    }
+    carried = {modality: carry(heads[modality], features.vectors[modality]) for modality in features.modalities}
+    return carried if weights is None else {m: unit_rows(rows * np.sqrt(weights)) for m, rows in carried.items()}
 
 
 def score_pairs(
