@@ -7,7 +7,7 @@ import itertools
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -70,6 +70,11 @@ def load_encoders(settings: ModelSettings, *, unaligned: bool = False) -> Encode
         from encoders.alignment.record import locate
 
         encoders = with_heads(encoders, locate(settings.heads, settings.heads_dir))
+    if settings.dimension_weights is not None and not unaligned:
+        from encoders.alignment.weights_file import load_weights
+
+        weights = load_weights(settings.dimension_weights, encoders.model, encoders.dims)
+        encoders = replace(encoders, dimension_weights=weights)
     log.info("profile %s: %s loaded in %.0f ms", profile.name, encoders.model, (time.perf_counter() - began) * 1e3)
     warm_up(encoders)
     return encoders

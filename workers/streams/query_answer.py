@@ -60,7 +60,7 @@ class Answerer:
         search_in, unsearched = searched(query, self._encoders.modalities, self._encoders.model)
         parts, unused = await self._parts.encode(query) if query.parts else ([], [])
         self._calibration.asked(parts)
-        request = ranking_request(query, parts, search_in, self._settings)
+        request = ranking_request(query, parts, search_in, self._settings, self._encoders.dimension_weights)
         return Question(request=request, warnings=(*unused, *unsearched))
 
     async def rank(self, query: Query, question: Question) -> Ranking:

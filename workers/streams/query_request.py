@@ -2,6 +2,9 @@
 
 from collections.abc import Collection, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from config.errors import Reason, RejectEvent
 from config.settings import QuerySettings
 from config.vocabulary import Modality, ModelRef
@@ -44,9 +47,13 @@ def searched(query: Query, modalities: Collection[Modality], model: ModelRef) ->
 
 
 def ranking_request(
-    query: Query, parts: Sequence[QueryPart], search_in: frozenset[Modality], settings: QuerySettings
+    query: Query,
+    parts: Sequence[QueryPart],
+    search_in: frozenset[Modality],
+    settings: QuerySettings,
+    dimension_weights: NDArray[np.float64] | None = None,
 ) -> RankingRequest:
-    """Put a query, its encoded parts and the worker's settings into one request.
+    """Put a query, its encoded parts, the worker's settings and the model's weights into one request.
 
     Raises:
         RejectEvent: If the weights leave nothing to look at.
@@ -73,4 +80,5 @@ def ranking_request(
         near=None if near is None else Near(latitude=near.latitude, longitude=near.longitude, scale_km=near.scale_km),
         explain=query.explain,
         candidates=settings.candidates,
+        dimension_weights=dimension_weights,
     )

@@ -155,9 +155,11 @@ class House:
 
 
 @asynccontextmanager
-async def house(settings: QuerySettings | None = None) -> AsyncIterator[House]:
+async def house(
+    settings: QuerySettings | None = None, dimension_weights: NDArray[np.float64] | None = None
+) -> AsyncIterator[House]:
     """A query worker over four items with text, one of them with a red picture too."""
-    async with batching() as batcher, MediaFetcher(MEDIA) as fetcher:
+    async with batching(dimension_weights=dimension_weights) as batcher, MediaFetcher(MEDIA) as fetcher:
         index, publisher, seen = BrittleIndex(), MemoryPublisher(), Seen()
         for place, (item_id, text) in enumerate(TEXTS.items()):
             vectors = {Modality.TEXT: await batcher.encode(Modality.TEXT, TextInput(text=text))}
@@ -520,3 +522,22 @@ async def test_a_result_too_large_for_the_broker_becomes_an_error():
     [sent] = narrow.sent
     error = json.loads(sent.value or b"")["error"]
     assert (error["code"], error["field"]) == ("event_too_large", "k")
+
+
+async def test_weighted_cosine_counts_dimensions_as_the_model_learnt() -> None:
+    """Similarities are those of an independent computation, and nobody is warned that there are no weights."""
+    weights = np.random.default_rng(0).uniform(0.1, 5.0, DIMS)
+    async with house(dimension_weights=weights) as here:
+        result = await here.ask(
+            search(text("cat"), similarity="weighted_cosine", k=4, search_in=["text"], explain=True)
+        )
+        shown = {hit.item_id: hit.modality_scores[Modality.TEXT].similarity for hit in result.hits}
+        words = [TextInput(text=each) for each in ("cat", *TEXTS.values())]
+        asked, *stored = [await here.batcher.encode(Modality.TEXT, each) for each in words]
+    for item_id, vector in zip(TEXTS, stored, strict=True):
+        cosine = (weights * asked * vector).sum() / np.sqrt((weights * asked**2).sum() * (weights * vector**2).sum())
+        assert shown[item_id] == pytest.approx((1 + cosine) / 2, abs=1e-5)
+    assert not result.warnings
+    async with house() as here:
+        result = await here.ask(search(text("cat"), similarity="weighted_cosine"))
+        assert "no dimension weights are known" in result.warnings[0]
