@@ -119,7 +119,7 @@ def classes(
     from encoders.builtin.training.packages import DEFAULT_CACHE
 
     report = evaluate_classes(cache or DEFAULT_CACHE, folds=folds)
-    _show(report, classes_table(report), as_json=as_json)
+    show_report(report, classes_table(report), as_json=as_json)
 
 
 @_evaluate.command("photos")
