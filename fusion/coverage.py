@@ -4,47 +4,41 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from fusion.ranking import Places
 from fusion.similarity import Matrix
 
 
 class Categories:
-    """The categories of one stretch of a list.
+    """The categories of a list's hits so far and of the candidates that its next places are chosen from.
 
-    A query asks for a category as much as its candidates match: P(category | query) is the sum of their scores over
-    that of all categories. A candidate serves a category it is in as well as it matches: P(candidate | category) is its
-    score; others not at all. Both are scaled by one factor, so that nothing gains more than 1.
+    An item serves a category it is in as well as it matches: P(item | category) is its score over the best score, so
+    that the best serves it whole; others do not serve it. A query asks for a category as much as its items match:
+    P(category | query) is the sum of what they serve over that of all categories, scaled so that nothing gains more
+    than 1.
 
     Args:
-        of: The categories that each candidate is in.
-        scores: Shape (candidates,); -inf where one does not count yet.
+        of: The categories that each item is in: hits first, then candidates.
+        scores: Of each item.
+        hits: How many of them are hits.
     """
 
-    def __init__(self, of: Sequence[Sequence[Hashable]], scores: Matrix) -> None:
-        self._of = of
-        self._scores = scores
-        counted = np.flatnonzero(np.isfinite(scores)).tolist()
-        known = dict.fromkeys(category for place in counted for category in of[place])
-        self._number = {category: number for number, category in enumerate(known)}
-        asked = np.zeros(len(known))
-        for place in counted:
-            asked[self._numbers(place)] += scores[place]
-        most = max((asked[self._numbers(place)].sum() for place in counted), default=0.0)
+    def __init__(self, of: Sequence[Sequence[Hashable]], scores: Sequence[float], hits: int = 0) -> None:
+        known = dict.fromkeys(category for categories in of for category in categories)
+        number = {category: place for place, category in enumerate(known)}
+        best = max(scores, default=0.0)
+        served = np.zeros((len(of), len(known)))
+        for row, categories in enumerate(of):
+            served[row, [number[category] for category in categories]] = scores[row] / best if best > 0 else 0.0
+        asked = served.sum(axis=0)
+        most = float(((served > 0) @ asked).max(initial=0.0))
         self._asked = asked / most if most > 0 else asked
+        self._served, self._hits = served, hits
 
-    def serves(self, places: Places) -> Matrix:
-        """How well candidates serve each category, shape (places, categories)."""
-        served = np.zeros((len(places), len(self._asked)))
-        for row, place in enumerate(places.tolist()):
-            served[row, self._numbers(place)] = self._scores[place]
-        return served
+    @property
+    def serves(self) -> Matrix:
+        """How well each candidate serves each category, shape (candidates, categories)."""
+        return self._served[self._hits :]
 
-    def unserved(self, hits: Sequence[int], scores: Sequence[float]) -> Matrix:
-        """What is asked for each category, less what hits serve of it, shape (categories,)."""
-        left = self._asked.copy()
-        for place, score in zip(hits, scores, strict=True):
-            left[self._numbers(place)] *= 1.0 - score
-        return left
-
-    def _numbers(self, place: int) -> list[int]:
-        return [self._number[category] for category in self._of[place] if category in self._number]
+    @property
+    def unserved(self) -> Matrix:
+        """What is asked for each category, less what the hits serve of it, shape (categories,)."""
+        return np.asarray(self._asked * np.prod(1.0 - self._served[: self._hits], axis=0), np.float64)

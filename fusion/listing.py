@@ -155,19 +155,26 @@ class ListMaker:
     def _pool(self, scores: Matrix, places: Places) -> Pool:
         state, fused = self._state, self._candidates.fused[places]
         sameness = _sameness(fused, fused)
-        asked = Categories(self._categories, scores) if self._categories else None
+        asked = self._asked(scores, places)
         return Pool(
             scores=scores[places],
             sameness=sameness,
             nearest=state.nearest[places],
             summed=state.summed[places],
             before=len(state.order),
-            serves=np.zeros((0, 0)) if asked is None else asked.serves(places),
-            unserved=np.zeros(0) if asked is None else asked.unserved(state.order, state.scores),
+            serves=np.zeros((0, 0)) if asked is None else asked.serves,
+            unserved=np.zeros(0) if asked is None else asked.unserved,
             groups=self._groups[places] if self._groups.size else self._groups,
             room=state.room,
             duplicates=self._duplicates(sameness, places, places),
         )
+
+    def _asked(self, scores: Matrix, places: Places) -> Categories | None:
+        if not self._categories:
+            return None
+        state = self._state
+        of = [self._categories[place] for place in [*state.order, *places.tolist()]]
+        return Categories(of, [*state.scores, *scores[places].tolist()], len(state.order))
 
     def _duplicates(self, sameness: Matrix, rows: Places, columns: Places) -> Mask:
         collapse = self._request.collapse

@@ -165,11 +165,11 @@ class TestPages:
         best = [by_id[hit.item_id] for hit in plain.hits]
         scores = np.array([hit.score for hit in plain.hits])
         rows = np.array([fused_vector(each.vectors) for each in best], np.float64)
-        categories = Categories([(each.attributes["category"],) for each in best], scores)
+        categories = Categories([(each.attributes["category"],) for each in best], scores.tolist())
         pool = replace(
             Pool.of(scores, (1 + (rows @ rows.T).round(6)) / 2),
-            serves=categories.serves(np.arange(len(best))),
-            unserved=categories.unserved([], []),
+            serves=categories.serves,
+            unserved=categories.unserved,
         )
         aims = Aims(diversity=0.4, coverage=coverage.weight if coverage else 0.0, nearest=method is RankingMethod.MMR)
 

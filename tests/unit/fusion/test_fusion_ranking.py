@@ -126,22 +126,21 @@ class TestCoverage:
         rng = np.random.default_rng(seed)
         of = [tuple(rng.choice(6, size=rng.integers(0, 4), replace=False).tolist()) for _ in range(9)]
         scores = rng.random(9)
-        categories = Categories(of, scores)
-        serves = categories.serves(np.arange(9))
-        gains = []
-        for hits in range(6):
-            before = list(range(hits))
-            gains.append(serves[8] @ categories.unserved(before, [float(scores[each]) for each in before]))
+        served = [Categories(of, scores.tolist(), hits) for hits in range(6)]
+        gains = [float(categories.serves[-1] @ categories.unserved) for categories in served]
 
         assert all(0 <= later <= earlier + 1e-12 for earlier, later in pairwise(gains))
         assert gains[0] <= 1 + 1e-12
 
     def test_what_is_asked_for_follows_the_scores(self) -> None:
-        """A category that matches better is asked for more; candidates that do not count yet ask for nothing."""
-        categories = Categories([("a",), ("a", "b"), ("c",), ()], np.array([0.6, 0.2, -np.inf, 0.9]))
+        """A category that matches better is asked for more, and the most that one item serves is 1."""
+        of, scores = [("a",), ("a", "b"), ("c",), ()], [0.6, 0.2, 0.0, 0.8]
+        at_first, after_one = Categories(of, scores), Categories(of, scores, hits=1)
 
-        assert categories.unserved([], []) == pytest.approx(np.array([0.8, 0.2]) / 1.0)
-        assert categories.serves(np.array([1, 3])).tolist() == [[0.2, 0.2], [0.0, 0.0]]
+        assert at_first.unserved == pytest.approx([0.8, 0.2, 0.0])
+        assert at_first.serves == pytest.approx(np.array([[0.75, 0, 0], [0.25, 0.25, 0], [0, 0, 0], [0, 0, 0]]))
+        assert after_one.unserved == pytest.approx([0.8 * 0.25, 0.2, 0.0])
+        assert after_one.serves.tolist() == at_first.serves[1:].tolist()
 
 
 class TestClosing:
