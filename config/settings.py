@@ -81,6 +81,8 @@ class RedisSettings(_Section):
     """Longest wait for one answer."""
     max_connections: int = Field(32, ge=1, le=4096)
     """Pool size of one worker."""
+    item_cache_mb: int = Field(64, ge=0, le=65_536)
+    """Items that a worker keeps to save their transfer, in mebibytes; each use is checked against Redis. 0 for none."""
 
 
 class ModelSettings(_Section):
@@ -159,7 +161,7 @@ class QuerySettings(_Section):
     deadline_ms: int = Field(5000, ge=1, le=600_000)
     """Time from the query event's creation after which an error result is sent instead of an answer."""
     candidates: int = Field(100, ge=10, le=10_000)
-    """Candidates taken from each vector set before fusion; at least four times what is asked for."""
+    """Candidates taken from each vector set for each stretch of the list; a stretch has a quarter as many places."""
     similarity: Similarity = Similarity.COSINE
     """How vectors are compared."""
     strategy: FusionStrategy = FusionStrategy.WEIGHTED_MEAN
@@ -173,6 +175,10 @@ class QuerySettings(_Section):
     calibration_refresh_s: float = Field(300.0, ge=0)
     """How old the backgrounds of similarities may be before they are measured on the index again; 0 keeps the model's.
     Set it alike for all query workers."""
+    diversity: float = Field(0.3, ge=0, le=1)
+    """0 is score alone, 1 is variety alone; used by ``mmr`` and ``beam``."""
+    beam_width: int = Field(8, ge=1, le=64)
+    """Lists that ``beam`` keeps while searching."""
     rrf_k: float = Field(60.0, gt=0)
     """The constant of reciprocal rank fusion (Cormack, Clarke, Buettcher 2009)."""
 

@@ -89,6 +89,22 @@ class RankingMethod(StrEnum):
     BEAM = "beam"
 
 
+class BoostKind(StrEnum):
+    """What a boost looks at."""
+
+    RECENCY = "recency"
+    POPULARITY = "popularity"
+    NUMBER = "number"
+
+
+class BoostShape(StrEnum):
+    """How a number becomes a preference in [0, 1]; each is 0.5 one ``scale`` from its ``origin``."""
+
+    LINEAR = "linear"
+    LOG = "log"
+    GAUSS = "gauss"
+
+
 class ResultStatus(StrEnum):
     """How a query ended."""
 

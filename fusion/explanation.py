@@ -63,6 +63,11 @@ def because(request: RankingRequest, candidates: Candidates, scored: Scored, pla
         sentences.append(f"like what this user acted on lately ({scored.profile[place]:.2f} calibrated)")
     if scored.boosts is not None and scored.boosts[place] > 0:
         sentences.append(request.boost_because or f"boosted by {scored.boosts[place]:.2f}")
+    if scored.boosted_by is not None:
+        sentences += [
+            f"{name} {value:.2f} decides {share:.0%} of its score"
+            for name, (value, share) in scored.boosted_by.of(place).items()
+        ]
     if scored.distances_km is not None:
         sentences.append(_about_place(scored.distances_km[place]))
     return tuple(sentences)

@@ -14,6 +14,7 @@ from fusion.index.protocol import (
     FUSED,
     Item,
     Neighbour,
+    ReadReport,
     SearchReport,
     Tombstone,
     VectorSample,
@@ -124,6 +125,10 @@ class MemoryVectorIndex:
     async def fetch(self, item_ids: Sequence[ItemId]) -> dict[ItemId, Item]:
         """Read items; unknown and deleted ids are absent."""
         return {item_id: self._items[item_id] for item_id in item_ids if item_id in self._items}
+
+    async def read(self, item_ids: Sequence[ItemId], *, deadline: float | None = None) -> ReadReport:
+        """Read items; nothing can be away, or late."""
+        return ReadReport(items=await self.fetch(item_ids))
 
     async def scan_ids(self, count: int) -> list[ItemId]:
         """Up to ``count`` item ids."""

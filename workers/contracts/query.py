@@ -4,9 +4,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, JsonValue, StringConstraints, TypeAdapter, model_validator
 
-from config.vocabulary import FusionStrategy, MissingRule, Modality, QueryKind, RankingMethod, Similarity
+from config.vocabulary import FusionStrategy, MissingRule, Modality, QueryKind, Similarity
 from workers.contracts.base import Event, Latitude, Longitude, Wire, WireItemId, WireQueryId, WireUserId
 from workers.contracts.media import LocationContent, MediaContent, SensorContent, TextContent
+from workers.contracts.ordering import Boosts, Collapse, GroupBy, Ranking
 
 MAX_PARTS = 16
 MAX_K = 10_000
@@ -87,17 +88,6 @@ class Fusion(Wire):
         return self
 
 
-class Ranking(Wire):
-    """How scored candidates become the list."""
-
-    method: RankingMethod | None = None
-    """``top_k`` by score alone; ``mmr`` and ``beam`` trade score against variety."""
-    diversity: float = Field(0.3, ge=0, le=1)
-    """0 is score alone, 1 is variety alone; used by ``mmr`` and ``beam``."""
-    beam_width: int = Field(8, ge=1, le=64)
-    """Lists kept while searching; used by ``beam``."""
-
-
 class Near(Wire):
     """Prefer what is near a place: a score halves about every ``scale_km``."""
 
@@ -107,6 +97,8 @@ class Near(Wire):
     """Degrees east."""
     scale_km: float = Field(50.0, gt=0, le=20_040)
     """Distance in kilometres over which nearness fades."""
+    share: float | None = Field(None, ge=0, le=1)
+    """Share of the score that nearness decides; a third when absent."""
 
 
 _NEEDS = {QueryKind.SEARCH: "parts", QueryKind.RECOMMEND: "user_id", QueryKind.SIMILAR: "item_id"}
@@ -152,6 +144,12 @@ class Query(Event):
     """How the list is made."""
     near: Near | None = None
     """Prefer what is near a place."""
+    boosts: Boosts = ()
+    """What else speaks for an item: its age, its popularity, its numbers; their shares sum to at most 1."""
+    group_by: GroupBy | None = None
+    """At most so many hits with the same value of an attribute."""
+    collapse: Collapse | None = None
+    """Show one of near-duplicates."""
     personalise: float = Field(0.0, ge=0, le=1)
     """Pull of the user's own taste on a search: 0 none, 1 nothing else."""
     explain: bool = False

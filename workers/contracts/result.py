@@ -6,6 +6,7 @@ from config.errors import Reason
 from config.vocabulary import Modality, ResultStatus
 from workers.contracts.attributes import AttributeName, AttributeValue
 from workers.contracts.base import Event, Wire, WireItemId, WireQueryId
+from workers.contracts.ordering import BoostScore, Ordering
 
 
 class ModalityScore(Wire):
@@ -35,6 +36,10 @@ class Hit(Wire):
     """The item's attributes."""
     because: tuple[str, ...] = ()
     """The reasons in words, strongest first; filled when the query asked to ``explain``."""
+    boosts: dict[str, BoostScore] = Field(default_factory=dict)
+    """What each boost said, by its kind and attribute; filled when the query asked to ``explain``."""
+    collapsed: tuple[WireItemId, ...] = ()
+    """Near-duplicates that this hit stands for, best first."""
 
 
 class Timings(Wire):
@@ -76,6 +81,8 @@ class Result(Event):
     """Where the time went."""
     candidates: int = Field(0, ge=0)
     """Items that were scored."""
+    ordering: Ordering | None = None
+    """How the list was made; present when the query asked to ``explain``."""
     model: str = ""
     """The model whose vectors were compared, as ``name@version``."""
     warnings: tuple[str, ...] = ()

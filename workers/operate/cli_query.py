@@ -4,9 +4,10 @@ from typing import Annotated, Any
 
 import typer
 
-from config.vocabulary import FusionStrategy, Modality, QueryKind, ResultStatus, Similarity
+from config.vocabulary import FusionStrategy, Modality, QueryKind, RankingMethod, ResultStatus, Similarity
 from workers.operate.cli_options import settings_of
 from workers.operate.console import ExitCode, output
+from workers.operate.ordering_options import BOOST_HELP, ordering
 
 _DEFAULT_TIMEOUT_S = 30.0
 _WEIGHTS = "A weight follows a caret: 'dog^-0.4' steers away."
@@ -40,6 +41,13 @@ def query(  # noqa: PLR0917 - options, which typer passes by name
     search_in: _In = "",
     strategy: _Strategy = None,
     similarity: _Similarity = None,
+    offset: Annotated[int, typer.Option(help="Hits skipped: the next page begins at the last one's end.", min=0)] = 0,
+    rank: Annotated[RankingMethod | None, typer.Option("--rank", help="How the list is made.")] = None,
+    diversity: Annotated[float | None, typer.Option(help="Variety in mmr and beam, 0 to 1.", min=0, max=1)] = None,
+    cover: Annotated[str, typer.Option(help="ATTRIBUTE or ATTRIBUTE:WEIGHT whose values the list should cover.")] = "",
+    group_by: Annotated[str, typer.Option(help="ATTRIBUTE or ATTRIBUTE:MOST: at most so many hits a value.")] = "",
+    collapse: Annotated[str, typer.Option(help="SIMILARITY or SIMILARITY:ATTRIBUTE of near-duplicates.")] = "",
+    boost: Annotated[list[str] | None, typer.Option(help=BOOST_HELP)] = None,
     user: Annotated[str, typer.Option(help="Who asks.")] = "",
     personalise: Annotated[float, typer.Option(help="Pull of the user's own taste, 0 to 1.", min=0, max=1)] = 0.0,
     explain: _Explain = False,
@@ -54,7 +62,10 @@ def query(  # noqa: PLR0917 - options, which typer passes by name
     parts = query_parts(text or [], media, max_event_bytes=settings.kafka.max_event_bytes)
     if not parts:
         raise typer.BadParameter("say what to look for: --text, --image, --audio or --video")
-    fields = _common(k, filter_, search_in, strategy, similarity) | {"parts": parts}
+    fields = _common(k, filter_, search_in, strategy, similarity) | {"parts": parts, "offset": offset}
+    fields |= ordering(
+        method=rank, diversity=diversity, cover=cover, group_by=group_by, collapse=collapse, boosts=boost or []
+    )
     if near:
         fields["near"] = _near(near)
     if user:

@@ -27,6 +27,7 @@ from workers.streams.fetch import MediaFetcher
 from workers.streams.inputs import InputReader, StageError
 from workers.streams.observer import Observer, Unobserved
 from workers.streams.query_answer import Answerer
+from workers.streams.query_ordering import told
 from workers.streams.query_parts import PartEncoder
 from workers.streams.query_request import check_page
 from workers.streams.query_results import ResultSender, answered, failed, timings
@@ -47,6 +48,7 @@ class _Clock:
 
     written_ms: int
     seconds: dict[str, float] = field(default_factory=dict)
+    deadline: float | None = None
 
     def since_written_s(self) -> float:
         return max(0.0, (now_ms() - self.written_ms) / 1000)
@@ -172,6 +174,7 @@ class QueryHandler:
             raise late
         try:
             async with asyncio.timeout(left_s) as limit:
+                clock.deadline = limit.when()
                 return await self._answer(query, clock)
         except TimeoutError as exc:
             if not limit.expired():
@@ -182,12 +185,20 @@ class QueryHandler:
         began = time.perf_counter()
         question = await self._answerer.prepare(query)
         clock.seconds["encode"] = time.perf_counter() - began
+        question = question.at(query.occurred_at_ms(clock.written_ms), clock.deadline)
         ranking = await self._answerer.rank(query, question)
         took_s = time.perf_counter() - began - clock.seconds["encode"]
         # Whatever is not fusion's own work was waiting for a store.
         clock.seconds |= {"search": max(0.0, took_s - ranking.fuse_s), "fuse": ranking.fuse_s}
         self._observe(len(ranking.failed_shards), degraded=bool(question.warnings or ranking.failed_shards))
-        return answered(query.query_id, ranking, self._model, question.warnings, explain=query.explain)
+        return answered(
+            query.query_id,
+            ranking,
+            self._model,
+            question.warnings,
+            explain=query.explain,
+            ordering=told(question.request),
+        )
 
     def _observe(self, failed_shards: int, *, degraded: bool) -> None:
         if failed_shards:

@@ -13,6 +13,7 @@ from fusion.recommend import recommend
 from fusion.request import QueryPart, Ranking, RankingRequest
 from workers.contracts.query import Query
 from workers.streams.calibration import CalibrationSource
+from workers.streams.query_ordering import with_trends
 from workers.streams.query_parts import PartEncoder
 from workers.streams.query_request import ranking_request, searched
 from workers.streams.timing import now_ms
@@ -24,6 +25,10 @@ class Question:
 
     request: RankingRequest
     warnings: tuple[str, ...]
+
+    def at(self, asked_at_ms: int, deadline: float | None) -> "Question":
+        """The question with its time: when it was asked, and when an answer is worth nothing any more."""
+        return replace(self, request=replace(self.request, asked_at_ms=asked_at_ms, deadline=deadline))
 
 
 class Answerer:
@@ -70,7 +75,7 @@ class Answerer:
             RejectEvent: The filter does not parse, or the item is unknown.
             RetryLater: A store cannot be reached.
         """
-        request = question.request
+        request = await with_trends(question.request, self._people, now_ms())
         if query.kind is QueryKind.RECOMMEND and query.user_id is not None:
             return await recommend(
                 query.user_id,

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from config.errors import Reason, RejectEvent
 from config.settings import QuerySettings
 from config.vocabulary import Modality, ModelRef
-from fusion.request import Near, QueryPart, RankingRequest
+from fusion.request import QueryPart, RankingRequest
 from workers.contracts.query import Query
+from workers.streams.query_ordering import ordered
 
 _CLIP = frozenset({Modality.IMAGE, Modality.AUDIO})
 
@@ -62,7 +63,6 @@ def ranking_request(
     if not any(weights.get(modality, 1.0) for modality in search_in):
         message = "every modality that is searched has weight 0; give at least one another weight"
         raise RejectEvent(Reason.INVALID_EVENT, message, field="fusion.weights")
-    near = query.near
     return RankingRequest(
         parts=tuple(parts),
         k=query.k or settings.k,
@@ -73,12 +73,9 @@ def ranking_request(
         strategy=query.fusion.strategy or settings.strategy,
         weights=weights,
         missing=query.fusion.missing or settings.missing,
-        ranking=query.ranking.method or settings.ranking,
         rrf_k=settings.rrf_k,
-        diversity=query.ranking.diversity,
-        beam_width=query.ranking.beam_width,
-        near=None if near is None else Near(latitude=near.latitude, longitude=near.longitude, scale_km=near.scale_km),
         explain=query.explain,
         candidates=settings.candidates,
         dimension_weights=dimension_weights,
+        **ordered(query, settings),
     )

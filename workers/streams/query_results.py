@@ -9,7 +9,9 @@ from typing import Final
 from config.errors import Reason, RejectEvent, RetryLater
 from config.vocabulary import ModelRef, QueryId, ResultStatus
 from fusion.request import RankedHit, Ranking
+from workers.contracts.ordering import Ordering
 from workers.contracts.result import Hit, ModalityScore, QueryError, Result, Timings
+from workers.streams.query_ordering import boost_scores
 from workers.streams.records import Publisher
 
 log = logging.getLogger(__name__)
@@ -25,7 +27,15 @@ def timings(seconds: Mapping[str, float]) -> Timings:
     return Timings(**{stage: round(spent * 1000, _TIME_DIGITS) for stage, spent in seconds.items()})
 
 
-def answered(query_id: QueryId, ranking: Ranking, model: ModelRef, warnings: Sequence[str], *, explain: bool) -> Result:
+def answered(
+    query_id: QueryId,
+    ranking: Ranking,
+    model: ModelRef,
+    warnings: Sequence[str],
+    *,
+    explain: bool,
+    ordering: Ordering | None = None,
+) -> Result:
     """Write the result of a query that was answered, without its timings."""
     return Result(
         query_id=query_id,
@@ -33,6 +43,7 @@ def answered(query_id: QueryId, ranking: Ranking, model: ModelRef, warnings: Seq
         status=ResultStatus.PARTIAL if ranking.failed_shards else ResultStatus.OK,
         hits=tuple(_hit(hit, explain=explain) for hit in ranking.hits),
         candidates=ranking.candidates,
+        ordering=ordering if explain else None,
         model=str(model),
         warnings=tuple(dict.fromkeys([*warnings, *ranking.warnings])),
     )
@@ -66,6 +77,8 @@ def _hit(hit: RankedHit, *, explain: bool) -> Hit:
         modality_scores=scores if explain else {},
         attributes=hit.attributes,
         because=hit.because if explain else (),
+        boosts=boost_scores(hit, _SCORE_DIGITS) if explain else {},
+        collapsed=hit.collapsed,
     )
 
 
