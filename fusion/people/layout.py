@@ -1,5 +1,6 @@
 """Where people are kept in Redis, and how much of them."""
 
+import json
 import zlib
 from dataclasses import dataclass
 from hashlib import sha256
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.vocabulary import ItemId, ModelRef, UserId
+from fusion.people.protocol import Interaction, Step
 
 TRENDS_KEPT: Final = 10_000
 """Items with the highest decayed weights; the rest of a long tail is forgotten first."""
@@ -23,6 +25,8 @@ IDLE_HALF_LIVES: Final = 20.0
 """After this many half-lives without an action a user's keys expire: a millionth of the profile is left."""
 
 _FLOAT64 = np.dtype("<f8")
+
+_USER_KINDS = ("user", "user-events", "user-history", "user-touches", "user-steps")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +50,9 @@ class PeopleKeys:
         return f"{{{self.prefix}:{shard}}}"
 
     def user(self, user_id: UserId) -> list[str]:
-        """A user's profile, event ids, history and latest touches: all that is kept under the id."""
+        """A user's profile, event ids, history, latest touches and steps: all that is kept under the id."""
         tag = self.tag(self.shard_of(user_id))
-        return [f"{tag}:{kind}:{user_id}" for kind in ("user", "user-events", "user-history", "user-touches")]
+        return [f"{tag}:{kind}:{user_id}" for kind in _USER_KINDS]
 
     def forgotten(self, user_id: UserId) -> str:
         """When the user was forgotten, under a digest: the id itself is erased too."""
@@ -71,6 +75,18 @@ def pack_profile(vector: NDArray[np.floating]) -> bytes:
 def unpack_profile(packed: bytes) -> NDArray[np.float64]:
     """Read what ``pack_profile`` wrote."""
     return np.frombuffer(packed, _FLOAT64)
+
+
+def pack_step(interaction: Interaction) -> str:
+    """An action as a member of the sorted set of steps, whose score is its time; the event's id makes it unique."""
+    fields = [interaction.event_id, interaction.item_id, interaction.weight, interaction.session_id]
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+
+
+def unpack_step(member: bytes | str, occurred_at_ms: int) -> Step:
+    """Read what ``pack_step`` wrote."""
+    _, item_id, weight, session_id = json.loads(member)
+    return Step(item_id=ItemId(item_id), weight=weight, occurred_at_ms=occurred_at_ms, session_id=session_id)
 
 
 def profile_direction(total: NDArray[np.float64] | None) -> NDArray[np.float32] | None:

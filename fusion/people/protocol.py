@@ -18,6 +18,7 @@ class Interaction:
         event_id: Identity of the event: counted once, however often it is delivered.
         weight: What the action is worth (settings, and the rating's value); 0 touches history only.
         vector: float32 unit vector of shape (dims,) of the item; None when the item is not indexed (yet).
+        session_id: The visit it belongs to, where the sender tells visits apart.
     """
 
     event_id: str
@@ -28,6 +29,22 @@ class Interaction:
     weight: float
     vector: NDArray[np.float32] | None = None
     query_id: QueryId | None = None
+    session_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One of a user's latest actions, in the order of event times: what a visit and a sequence are made of.
+
+    Args:
+        weight: What the action was worth; below 0 for what was disliked, never 0.
+        session_id: The visit it belongs to; None where the sender does not tell visits apart.
+    """
+
+    item_id: ItemId
+    weight: float
+    occurred_at_ms: int
+    session_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +56,7 @@ class Profile:
         strength: Sum of the absolute decayed weights behind the vector; 0 when cold.
         recent: Latest items touched, newest first; not recommended again.
         updated_at_ms: Event time of the newest interaction counted.
+        steps: Latest actions of a weight other than 0, newest first; the same item as often as it was acted on.
     """
 
     user_id: UserId
@@ -46,6 +64,7 @@ class Profile:
     strength: float
     recent: tuple[ItemId, ...]
     updated_at_ms: int
+    steps: tuple[Step, ...] = ()
 
 
 @runtime_checkable

@@ -17,8 +17,10 @@ from fusion.people.layout import (
     TRENDS_KEPT,
     PeopleKeys,
     pack_profile,
+    pack_step,
     profile_direction,
     unpack_profile,
+    unpack_step,
 )
 from fusion.people.protocol import Interaction, Profile
 
@@ -77,7 +79,8 @@ class RedisPeopleStore:
             interaction.weight,
             vector,
         ]
-        return keys, [*event, str(self._model), *self._rules(shard)]
+        rules = [*self._rules(shard), pack_step(interaction), self._people.steps]
+        return keys, [*event, str(self._model), *rules]
 
     def _rules(self, shard: int) -> list[Argument]:
         people = self._people
@@ -97,12 +100,13 @@ class RedisPeopleStore:
     async def profile(self, user_id: UserId, *, now_ms: int) -> Profile | None:
         """Read a profile as of ``now_ms``; see ``PeopleStore.profile``."""
         check_user_id(user_id)
-        profile_key, _, history_key, _ = self._keys.user(user_id)
+        profile_key, _, history_key, _, steps_key = self._keys.user(user_id)
         fields = [f"{name}:{self._model}" for name in ("vector", "strength", "reference_ms")]
-        stored, history = await self._connection.ask(
+        stored, history, steps = await self._connection.ask(
             [
                 ("HMGET", profile_key, *fields, "updated_ms"),
                 ("ZRANGE", history_key, 0, -1, "REV", "WITHSCORES"),
+                ("ZRANGE", steps_key, 0, -1, "REV", "WITHSCORES"),
             ]
         )
         vector, strength, reference_ms, updated_ms = stored
@@ -115,6 +119,7 @@ class RedisPeopleStore:
             strength=0.0 if vector is None else self._strength(float(strength), int(float(reference_ms)), now_ms),
             recent=tuple(item_id for item_id, _ in recent),
             updated_at_ms=int(updated_ms),
+            steps=tuple(unpack_step(*step) for step in zip(steps[::2], map(int, steps[1::2]), strict=True)),
         )
 
     def _strength(self, amount: float, reference_ms: int, now_ms: int) -> float:
@@ -123,7 +128,7 @@ class RedisPeopleStore:
     async def forget(self, user_id: UserId, *, occurred_at_ms: int) -> bool:
         """Erase a user; see ``PeopleStore.forget``."""
         check_user_id(user_id)
-        keys = [*self._keys.user(user_id), self._keys.forgotten(user_id)]
+        keys = [self._keys.forgotten(user_id), *self._keys.user(user_id)]
         (erased,) = await self._connection.ask(_FORGET.commands([(keys, [occurred_at_ms])]))
         return bool(erased)
 

@@ -1,6 +1,7 @@
 """Settings to a role's handler: the composition root's middle. Heavy libraries are imported here and late.
 
-Only the roles that embed load encoders: an interaction worker imports no deep-learning library at all.
+Only the roles that embed load encoders: an interaction worker imports no deep-learning library, unless it is told to
+read comments and one comes.
 """
 
 import asyncio
@@ -51,6 +52,7 @@ async def compose(
 def _interactions(settings: Settings, *, publisher: Publisher, metrics: Metrics, stack: AsyncExitStack) -> Parts:
     from fusion.index.redis_index import RedisVectorIndex
     from fusion.people.redis_store import RedisPeopleStore
+    from workers.streams.comments import CommentReader
     from workers.streams.interactions import InteractionHandler
 
     space = identify(settings.model)
@@ -59,6 +61,9 @@ def _interactions(settings: Settings, *, publisher: Publisher, metrics: Metrics,
     stack.push_async_callback(index.close)
     people = RedisPeopleStore(settings.redis, settings.people, space.model, space.dims)
     stack.push_async_callback(people.close)
+    comments = CommentReader(settings.model) if settings.people.read_comments else None
+    if comments is not None:
+        stack.push_async_callback(comments.close)
     handler = InteractionHandler(
         index=index,
         people=people,
@@ -66,6 +71,7 @@ def _interactions(settings: Settings, *, publisher: Publisher, metrics: Metrics,
         settings=settings.people,
         profiles_topic=Topic.PROFILES.named(settings.kafka.topic_prefix),
         max_event_bytes=settings.kafka.max_event_bytes,
+        comments=comments,
     )
     return Parts(handler=handler, index=index, gauges=Gauges(metrics, index))
 

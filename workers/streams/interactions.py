@@ -5,8 +5,9 @@ profile as it is, and nothing of a user who was forgotten.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,15 @@ class _Read:
 
     event: Interaction | UserForget
     occurred_at_ms: int
+    comment: NDArray[np.float32] | None = None
+
+
+class TextReader(Protocol):
+    """What the handler needs of ``workers.streams.comments.CommentReader``."""
+
+    async def read(self, texts: Sequence[str]) -> list[NDArray[np.float32] | RejectEvent]:
+        """Encode texts; each becomes a unit vector of shape (dims,) or the reason why not, in order."""
+        ...
 
 
 class InteractionHandler:
@@ -50,6 +60,7 @@ class InteractionHandler:
         people: Where profiles are kept.
         profiles_topic: Full name of the compacted topic.
         max_event_bytes: Largest event accepted.
+        comments: Reads the texts of comments; None leaves them unread.
     """
 
     def __init__(
@@ -61,7 +72,9 @@ class InteractionHandler:
         settings: PeopleSettings,
         profiles_topic: str,
         max_event_bytes: int,
+        comments: TextReader | None = None,
     ) -> None:
+        self._comments = comments
         self._index = index
         self._people = people
         self._publisher = publisher
@@ -75,7 +88,7 @@ class InteractionHandler:
         Raises:
             RetryLater: A store or the broker is away; everything done so far may be done again.
         """
-        read = [self._read(record) for record in records]
+        read = await self._with_comments([self._read(record) for record in records])
         good = [one for one in read if isinstance(one, _Read)]
         labels = iter(await self._count(good, await self._vectors(good)))
         await together(self._publish(user_id) for user_id in dict.fromkeys(one.event.user_id for one in good))
@@ -89,6 +102,20 @@ class InteractionHandler:
         except RejectEvent as exc:
             return Refused.of(exc, "parse")
 
+    async def _with_comments(self, read: list[_Read | Refused]) -> list[_Read | Refused]:
+        """Add the vectors of comments; a text that cannot be encoded refuses its event."""
+        texts = {place: text for place, one in enumerate(read) if (text := _comment_of(one))}
+        if self._comments is None or not texts:
+            return read
+        vectors = dict(zip(texts, await self._comments.read(list(texts.values())), strict=True))
+        for place, vector in vectors.items():
+            one = read[place]
+            if isinstance(vector, RejectEvent):
+                read[place] = Refused.of(vector, "encode")
+            elif isinstance(one, _Read):
+                read[place] = replace(one, comment=vector)
+        return read
+
     async def _vectors(self, read: Sequence[_Read]) -> dict[ItemId, NDArray[np.float32]]:
         """Each touched item's fused vector, all in one round trip; items not indexed (yet) are absent."""
         wanted = dict.fromkeys(one.event.item_id for one in read if isinstance(one.event, Interaction))
@@ -101,7 +128,10 @@ class InteractionHandler:
         waiting: list[protocol.Interaction] = []
         for one in read:
             if isinstance(one.event, Interaction):
-                waiting.append(self._counted(one.event, one.occurred_at_ms, vectors))
+                seen = (vectors.get(one.event.item_id), one.comment)
+                waiting.append(
+                    self._counted(one.event, one.occurred_at_ms, [each for each in seen if each is not None])
+                )
                 continue
             labels += await self._record(waiting)
             waiting = []
@@ -115,8 +145,9 @@ class InteractionHandler:
         return ["done" if is_new else "duplicate" for is_new in await self._people.record(interactions)]
 
     def _counted(
-        self, event: Interaction, occurred_at_ms: int, vectors: dict[ItemId, NDArray[np.float32]]
+        self, event: Interaction, occurred_at_ms: int, seen: Sequence[NDArray[np.float32]]
     ) -> protocol.Interaction:
+        """The event as the store counts it; it points halfway between the item and what was written of it."""
         return protocol.Interaction(
             event_id=event.event_id,
             user_id=event.user_id,
@@ -124,8 +155,9 @@ class InteractionHandler:
             action=event.action,
             occurred_at_ms=occurred_at_ms,
             weight=weight_of(event, self._settings),
-            vector=vectors.get(event.item_id),
+            vector=mean_direction(seen) if seen else None,
             query_id=event.query_id,
+            session_id=event.session_id,
         )
 
     async def _publish(self, user_id: UserId) -> None:
@@ -137,6 +169,12 @@ class InteractionHandler:
             as_of = datetime.fromtimestamp(time_ms / 1000, UTC)
             snapshot = UserProfile.of(profile, self._index.model, as_of).to_bytes()
         await self._publisher.send(self._topic, key=user_id.encode(), value=snapshot)
+
+
+def _comment_of(read: _Read | Refused) -> str | None:
+    """The text of a comment that was read."""
+    event = read.event if isinstance(read, _Read) else None
+    return event.text if isinstance(event, Interaction) and event.action is Action.COMMENT else None
 
 
 def weight_of(event: Interaction, settings: PeopleSettings) -> float:
