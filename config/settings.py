@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from config.errors import Misconfigured
-from config.vocabulary import Action, FusionStrategy, MissingRule, Modality, RankingMethod, Similarity
+from config.vocabulary import Action, FusionStrategy, MissingRule, Modality, RankingMethod, RecommendSignal, Similarity
 
 ENV_PREFIX = "CROSSCURRENT_"
 CONFIG_FILE_VARIABLE = "CROSSCURRENT_CONFIG"
@@ -182,6 +182,16 @@ _ACTION_WEIGHTS = {
 }
 
 
+_SHARES = {
+    RecommendSignal.LONG: 0.2,
+    RecommendSignal.SHORT: 0.2,
+    RecommendSignal.SEQUENCE: 0.4,
+    RecommendSignal.COVISITED: 0.2,
+    RecommendSignal.TRENDS: 0.05,
+    RecommendSignal.CONTENT: 0.05,
+}
+
+
 class PeopleSettings(_Section):
     """How behaviour becomes profiles, trends and co-visitation."""
 
@@ -193,6 +203,16 @@ class PeopleSettings(_Section):
     """The same for trends."""
     history: int = Field(200, ge=1, le=100_000)
     """Latest items remembered for each user: not recommended again, and the co-visitation window."""
+    short_half_life_s: float = Field(600.0, gt=0)
+    """After this long an action of the visit counts half in the short profile, counted back from the last one."""
+    visit_timeout_s: float = Field(1800.0, gt=0)
+    """A pause of this length ends a visit; its short profile then has no say any more."""
+    shares: Mapping[RecommendSignal, float] = Field(default_factory=lambda: dict(_SHARES))
+    """What part of a recommendation's score each signal decides, against the others that have something to say."""
+    explore: float = Field(0.1, ge=0, le=1)
+    """Share of a recommendation's places that go to what the user's behaviour does not speak for: every tenth."""
+    explore_window_s: float = Field(3600.0, gt=0)
+    """How long a user's explored items stay the same, so that pages fit together."""
     read_comments: bool = False
     """Turn a profile also towards what a comment's text says. The interaction worker then loads the text encoder with
     the first comment: seconds once, some 350 MB with the built-in profile, and about 2 ms of CPU a comment."""

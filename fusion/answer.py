@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from time import perf_counter
 
 from config.vocabulary import Background, ItemId, Modality, Similarity
-from fusion.candidates import Candidates, assemble, found_ids, plan_searches, searched_modalities
+from fusion.candidates import Candidates, assemble, found_ids, named_ids, plan_searches, searched_modalities
 from fusion.explanation import because, modality_scores
 from fusion.index.filters import parse_filter
 from fusion.index.protocol import Item, SearchReport, VectorIndex
 from fusion.ranking import rank
+from fusion.recommend_explore import with_explored
 from fusion.request import RankedHit, Ranking, RankingRequest
 from fusion.scoring import Scored, backgrounds_of, score
+from fusion.signals import contributions
 
 
 async def answer(
@@ -37,7 +39,7 @@ async def answer(
     modalities = searched_modalities(request, index)
     backgrounds = backgrounds_of(request, modalities, calibration, index.dims)
     report = await index.search(plan_searches(request, modalities, backgrounds))
-    items = await index.fetch([*found_ids(report, request), *sorted(request.boosts.keys() - request.exclude)])
+    items = await index.fetch([*found_ids(report, request), *named_ids(request)])
     fetched = perf_counter()
     candidates = assemble(_selected(items, request), modalities, index.dims)
     scored = score(request, candidates, backgrounds)
@@ -70,18 +72,25 @@ def _hits(request: RankingRequest, candidates: Candidates, scored: Scored) -> tu
         diversity=request.diversity,
         beam_width=request.beam_width,
     )
+    explored: frozenset[int] = frozenset()
+    if request.explore is not None:
+        order, explored = with_explored(order, request.explore, candidates.fused)
     page = enumerate(order[request.offset :].tolist(), start=request.offset + 1)
-    return tuple(_hit(request, candidates, scored, number, place) for number, place in page)
+    return tuple(_hit(request, candidates, scored, number, place, aside=place in explored) for number, place in page)
 
 
-def _hit(request: RankingRequest, candidates: Candidates, scored: Scored, number: int, place: int) -> RankedHit:
+def _hit(
+    request: RankingRequest, candidates: Candidates, scored: Scored, number: int, place: int, *, aside: bool
+) -> RankedHit:
+    explored = (request.explore.because,) if request.explore is not None and aside else ()
     return RankedHit(
         rank=number,
         item_id=candidates.ids[place],
         score=float(scored.total[place]),
         modality_scores=modality_scores(request, candidates, scored, place),
         attributes=candidates.attributes[place],
-        because=because(request, candidates, scored, place) if request.explain else (),
+        because=(*explored, *because(request, candidates, scored, place)) if request.explain else (),
+        signals={} if scored.blended is None else contributions(request.signals, scored.blended, place),
     )
 
 

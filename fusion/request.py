@@ -16,8 +16,11 @@ from config.vocabulary import (
     MissingRule,
     Modality,
     RankingMethod,
+    RecommendSignal,
     Similarity,
 )
+from fusion.recommend_explore import Explore
+from fusion.signals import Signal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +74,8 @@ class RankingRequest:
         boosts: Items that something outside the vectors speaks for, in [0, 1], such as co-visitation.
         boost_share: Share of the score in [0, 1] that the boosts decide.
         boost_because: Sentence shown on boosted hits when explaining.
+        signals: What a recommendation is made of; they decide all of the score but for the place.
+        explore: Places given to what the signals do not speak for; None for none.
 
     Raises:
         RejectEvent: ``INVALID_EVENT`` with the path of the field in the query event and what it may be.
@@ -99,6 +104,8 @@ class RankingRequest:
     boosts: Mapping[ItemId, float] = field(default_factory=dict)
     boost_share: float = 0.0
     boost_because: str = ""
+    signals: tuple[Signal, ...] = ()
+    explore: Explore | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no ranking can be made of."""
@@ -140,7 +147,10 @@ class ModalityScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankedHit:
-    """One place of the ranking; ``score`` is in [0, 1], ``rank`` counts from 1 over all pages."""
+    """One place of the ranking; ``score`` is in [0, 1], ``rank`` counts from 1 over all pages.
+
+    ``signals`` is what each signal of a recommendation gave to the score, before the place took its share.
+    """
 
     rank: int
     item_id: ItemId
@@ -148,6 +158,24 @@ class RankedHit:
     modality_scores: Mapping[Modality, ModalityScore]
     attributes: Attributes
     because: tuple[str, ...] = ()
+    signals: Mapping[RecommendSignal, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recommended:
+    """Every constant that a recommendation was made with.
+
+    Args:
+        shares: Of the signals that had something to say; they sum to 1.
+        explore: Share of the places that were explored.
+        explore_window_s: How long these stay the same.
+        allow_seen: Whether what the user acted on may be shown again.
+    """
+
+    shares: Mapping[RecommendSignal, float]
+    explore: float
+    explore_window_s: float
+    allow_seen: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +188,7 @@ class Ranking:
         failed_shards: Shards that did not answer; the ranking is partial when there are any.
         search_s: Seconds spent asking the index.
         fuse_s: Seconds spent scoring, fusing and ranking.
+        recommended: How it was made, when it is a recommendation.
     """
 
     hits: tuple[RankedHit, ...]
@@ -168,6 +197,7 @@ class Ranking:
     failed_shards: tuple[int, ...] = ()
     search_s: float = 0.0
     fuse_s: float = 0.0
+    recommended: Recommended | None = None
 
 
 def _refuse(path: str, message: str) -> NoReturn:

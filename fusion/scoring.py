@@ -12,6 +12,7 @@ from fusion.calibration import Calibration, background_of, calibrate
 from fusion.candidates import Candidates
 from fusion.places import closeness, distances_km
 from fusion.request import RankingRequest
+from fusion.signals import Blended, blend
 from fusion.similarity import Matrix, compare
 from fusion.strategies import Scores, fuse
 
@@ -29,6 +30,7 @@ class Scored:
         profile: Calibrated likeness to the profile; None without one.
         boosts: In [0, 1]; None without any.
         distances_km: NaN where an item has no place; None without ``near``.
+        blended: What a recommendation's signals make of them; None without any.
     """
 
     total: Matrix
@@ -36,6 +38,7 @@ class Scored:
     profile: Matrix | None
     boosts: Matrix | None
     distances_km: Matrix | None
+    blended: Blended | None = None
 
 
 def backgrounds_of(
@@ -60,12 +63,16 @@ def score(
     total = _blend(total, profile, request.personalise)
     boosts = _boosts(request, candidates)
     total = _blend(total, boosts, request.boost_share)
+    blended = blend(request.signals, candidates.ids, candidates.fused) if request.signals else None
+    total = total if blended is None else blended.total
     if total is None:
         raise RejectEvent(Reason.INVALID_EVENT, "holds nothing to search by: give at least one part", field="parts")
     distances = distances_km(request.near, candidates.attributes) if request.near else None
     if request.near and distances is not None:
         total = _blend_place(total, closeness(distances, request.near.scale_km), request.missing)
-    return Scored(total=total.round(12), parts=parts, profile=profile, boosts=boosts, distances_km=distances)
+    return Scored(
+        total=total.round(12), parts=parts, profile=profile, boosts=boosts, distances_km=distances, blended=blended
+    )
 
 
 def _part_scores(

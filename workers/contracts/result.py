@@ -3,7 +3,7 @@
 from pydantic import Field, TypeAdapter
 
 from config.errors import Reason
-from config.vocabulary import Modality, ResultStatus
+from config.vocabulary import Modality, RecommendSignal, ResultStatus
 from workers.contracts.attributes import WireAttributes
 from workers.contracts.base import Event, Wire, WireItemId, WireQueryId
 
@@ -34,6 +34,21 @@ class Hit(Wire):
     """The item's attributes."""
     because: tuple[str, ...] = ()
     """The reasons in words, strongest first; filled when the query asked to ``explain``."""
+    signals: dict[RecommendSignal, float] = Field(default_factory=dict)
+    """What each signal of a recommendation gave to the score; filled when the query asked to ``explain``."""
+
+
+class Recommended(Wire):
+    """Every constant that a recommendation was made with."""
+
+    shares: dict[RecommendSignal, float] = Field(default_factory=dict)
+    """Share of the score of each signal that had something to say; they sum to 1."""
+    explore: float = 0.0
+    """Share of the places that go to what the user's behaviour does not speak for."""
+    explore_window_s: float = 0.0
+    """Seconds for which these stay the same."""
+    allow_seen: bool = False
+    """Whether what the user acted on already may be shown again."""
 
 
 class Timings(Wire):
@@ -75,6 +90,8 @@ class Result(Event):
     """Where the time went."""
     candidates: int = Field(0, ge=0)
     """Items that were scored."""
+    recommended: Recommended | None = None
+    """How a recommendation was made; present when the query asked to ``explain``."""
     model: str = ""
     """The model whose vectors were compared, as ``name@version``."""
     warnings: tuple[str, ...] = ()

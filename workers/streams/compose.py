@@ -127,6 +127,7 @@ def _queries(settings: Settings, shared: dict[str, Any], stack: AsyncExitStack) 
         people=people,
         calibration=encoders.calibration,
         settings=settings.query,
+        behaviour=settings.people,
         results_topic=Topic.RESULTS.named(settings.kafka.topic_prefix),
     )
     stack.callback(handler.close)

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from pydantic import TypeAdapter, ValidationError
 
 from config.errors import Reason, RejectEvent, RetryLater
-from config.settings import MediaSettings, QuerySettings
+from config.settings import MediaSettings, PeopleSettings, QuerySettings
 from config.vocabulary import Background, Modality, QueryId
 from fusion.index.protocol import VectorIndex
 from fusion.people.protocol import PeopleStore
+from fusion.recommend_sources import SequenceModel
 from workers.contracts.base import WireQueryId
 from workers.contracts.parse import parse_event, salvage
 from workers.contracts.query import QUERIES, Query
@@ -60,6 +61,8 @@ class QueryHandler:
         calibration: Background of each (query modality, item modality) pair.
         results_topic: Full name of the shared results topic.
         max_event_bytes: Largest query accepted.
+        behaviour: How recommendations are made of behaviour.
+        sequence: Foretells what a user does next; None without a trained model.
     """
 
     def __init__(
@@ -76,6 +79,8 @@ class QueryHandler:
         results_topic: str,
         max_event_bytes: int,
         observer: Observer | None = None,
+        behaviour: PeopleSettings | None = None,
+        sequence: SequenceModel | None = None,
     ) -> None:
         self._model = batcher.encoders.model
         self._settings = settings
@@ -87,6 +92,8 @@ class QueryHandler:
             people=people,
             calibration=calibration,
             settings=settings,
+            behaviour=behaviour or PeopleSettings(),
+            sequence=sequence,
         )
         self._results = ResultSender(publisher, results_topic)
         self._max_event_bytes = max_event_bytes

@@ -4,17 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from config.errors import Reason, RejectEvent
-from config.settings import QuerySettings
+from config.settings import PeopleSettings, QuerySettings
 from config.vocabulary import Background, Modality, QueryKind
 from encoders.base import EncoderSet
 from fusion.answer import answer
 from fusion.index.protocol import VectorIndex
 from fusion.people.protocol import PeopleStore
 from fusion.recommend import recommend
+from fusion.recommend_sources import SequenceModel, Sources
 from fusion.request import QueryPart, Ranking, RankingRequest
 from workers.contracts.query import Query
 from workers.streams.query_parts import PartEncoder
-from workers.streams.query_request import ranking_request, searched
+from workers.streams.query_request import ranking_request, recommend_options, searched
 from workers.streams.timing import now_ms
 
 
@@ -38,6 +39,8 @@ class Answerer:
         people: PeopleStore,
         calibration: Mapping[tuple[Modality, Modality], Background],
         settings: QuerySettings,
+        behaviour: PeopleSettings,
+        sequence: SequenceModel | None = None,
     ) -> None:
         self._parts = parts
         self._encoders = encoders
@@ -45,6 +48,14 @@ class Answerer:
         self._people = people
         self._calibration = calibration
         self._settings = settings
+        self._behaviour = behaviour
+        self._sources = Sources(
+            people=people,
+            index=index,
+            sequence=sequence,
+            short_half_life_s=behaviour.short_half_life_s,
+            visit_timeout_s=behaviour.visit_timeout_s,
+        )
 
     async def prepare(self, query: Query) -> Question:
         """Encode what a query shows and make one request of it.
@@ -74,10 +85,10 @@ class Answerer:
             return await recommend(
                 query.user_id,
                 request,
-                people=self._people,
-                index=self._index,
+                sources=self._sources,
                 calibration=self._calibration,
                 now_ms=now_ms(),
+                options=recommend_options(query, self._behaviour),
             )
         if query.kind is QueryKind.SIMILAR:
             request = await self._like_its_item(query, request)

@@ -3,10 +3,11 @@
 from collections.abc import Collection, Sequence
 
 from config.errors import Reason, RejectEvent
-from config.settings import QuerySettings
+from config.settings import PeopleSettings, QuerySettings
 from config.vocabulary import Modality, ModelRef
+from fusion.recommend import RecommendOptions
 from fusion.request import Near, QueryPart, RankingRequest
-from workers.contracts.query import Query
+from workers.contracts.query import Query, Recommend
 
 _CLIP = frozenset({Modality.IMAGE, Modality.AUDIO})
 
@@ -41,6 +42,21 @@ def searched(query: Query, modalities: Collection[Modality], model: ModelRef) ->
     return frozenset(there), [
         f"{each} was not searched: {model} has no vectors of it" for each in sorted(wanted - there)
     ]
+
+
+def recommend_options(query: Query, people: PeopleSettings) -> RecommendOptions:
+    """What a query says of its recommendation, and the settings where it says nothing.
+
+    Raises:
+        RejectEvent: If no signal is left with a share.
+    """
+    asked = query.recommend or Recommend()
+    return RecommendOptions(
+        shares={**people.shares, **(asked.shares or {})},
+        explore=people.explore if asked.explore is None else asked.explore,
+        explore_window_s=people.explore_window_s,
+        allow_seen=asked.allow_seen,
+    )
 
 
 def ranking_request(

@@ -8,8 +8,9 @@ from typing import Final
 
 from config.errors import Reason, RejectEvent, RetryLater
 from config.vocabulary import ModelRef, QueryId, ResultStatus
+from fusion import request as fused
 from fusion.request import RankedHit, Ranking
-from workers.contracts.result import Hit, ModalityScore, QueryError, Result, Timings
+from workers.contracts.result import Hit, ModalityScore, QueryError, Recommended, Result, Timings
 from workers.streams.records import Publisher
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ def answered(query_id: QueryId, ranking: Ranking, model: ModelRef, warnings: Seq
         status=ResultStatus.PARTIAL if ranking.failed_shards else ResultStatus.OK,
         hits=tuple(_hit(hit, explain=explain) for hit in ranking.hits),
         candidates=ranking.candidates,
+        recommended=_told(ranking.recommended) if explain and ranking.recommended else None,
         model=str(model),
         warnings=tuple(dict.fromkeys([*warnings, *ranking.warnings])),
     )
@@ -46,6 +48,15 @@ def failed(query_id: QueryId, model: ModelRef, error: RejectEvent) -> Result:
         status=ResultStatus.ERROR,
         model=str(model),
         error=QueryError(code=error.reason, message=error.message, field=error.field),
+    )
+
+
+def _told(made: fused.Recommended) -> Recommended:
+    return Recommended(
+        shares={name: round(share, _SCORE_DIGITS) for name, share in made.shares.items()},
+        explore=made.explore,
+        explore_window_s=made.explore_window_s,
+        allow_seen=made.allow_seen,
     )
 
 
@@ -66,6 +77,7 @@ def _hit(hit: RankedHit, *, explain: bool) -> Hit:
         modality_scores=scores if explain else {},
         attributes=hit.attributes,
         because=hit.because if explain else (),
+        signals={name: round(part, _SCORE_DIGITS) for name, part in hit.signals.items()} if explain else {},
     )
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from config.errors import Reason, RejectEvent, RetryLater
 from config.settings import QuerySettings
-from config.vocabulary import ItemId, Modality, ResultStatus, UserId, Version
+from config.vocabulary import ItemId, Modality, RecommendSignal, ResultStatus, UserId, Version
 from encoders.base import ImageInput, TextInput
 from encoders.batching import DeviceBatcher
 from encoders.media.image import decode_image
@@ -296,13 +296,49 @@ async def test_a_stranger_is_answered_without_taste_and_told_so():
 
 
 async def test_a_recommendation_follows_the_taste():
-    """A lover of cars is shown the car first; a stranger gets what is in fashion, or is told that nothing is."""
+    """A lover of cars is shown the car first; a stranger gets what is in fashion, or a sample where nothing is."""
     async with house() as here:
         known = await here.ask({"query_id": "q", "kind": "recommend", "user_id": "mika"})
         stranger = await here.ask({"query_id": "q2", "kind": "recommend", "user_id": "nobody"})
     assert ids(known)[0] == "car"
-    assert ids(stranger) == []
-    assert stranger.warnings
+    assert sorted(ids(stranger)) == sorted(TEXTS)
+    assert "sample" in stranger.warnings[0]
+
+
+async def test_the_constants_of_a_recommendation_are_the_querys_and_are_echoed():
+    """With the reasons; without ``explain`` the result stays small."""
+    asked = {"query_id": "q", "kind": "recommend", "user_id": "mika", "explain": True}
+    async with house() as here:
+        result = await here.ask(
+            {**asked, "recommend": {"shares": {"long": 3, "trends": 1}, "explore": 0.5, "allow_seen": True}}
+        )
+        plain = await here.ask({**asked, "query_id": "q2", "explain": False})
+    assert result.recommended is not None
+    assert result.recommended.shares == {"long": 1.0}
+    assert (result.recommended.explore, result.recommended.allow_seen) == (0.5, True)
+    assert result.hits[0].signals == {"long": pytest.approx(result.hits[0].score)}
+    assert "a step aside" in result.hits[1].because[0]
+    assert plain.recommended is None
+    assert plain.hits[0].signals == {}
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"recommend": {"shares": {"long": -1}}}, "recommend.shares.long"),
+        ({"recommend": {"shares": {"luck": 1}}}, "recommend.shares.luck"),
+        ({"recommend": {"explore": 1.5}}, "recommend.explore"),
+        ({"recommend": {"shares": dict.fromkeys(RecommendSignal, 0)}}, "recommend"),
+        ({"recommend": {}, "kind": "similar", "item_id": "cat"}, ""),
+    ],
+)
+async def test_wrong_shares_are_refused(fields: dict[str, Any], field: str):
+    """Naming the field and the rule."""
+    async with house() as here:
+        result = await here.ask({"query_id": "q", "kind": "recommend", "user_id": "mika", **fields})
+    assert result.error is not None
+    assert field in result.error.field
+    assert result.error.code is Reason.INVALID_EVENT
 
 
 async def test_what_the_model_cannot_encode_is_left_out_with_a_warning():
