@@ -222,6 +222,9 @@ class PeopleSettings(_Section):
     """Interaction ids remembered for each user, so that a replay counts nothing twice."""
     covisit_window_s: float = Field(1800.0, gt=0)
     """Two items touched by one user within this time are co-visited."""
+    forgotten_kept_s: float = Field(32 * 86400.0, gt=0)
+    """How long it is kept, under a digest of the id, that a user was forgotten: longer than the interactions topic
+    keeps events, whose replay must not bring the user back."""
 
 
 class MetricsSettings(_Section):

@@ -129,7 +129,8 @@ class RedisPeopleStore:
         """Erase a user; see ``PeopleStore.forget``."""
         check_user_id(user_id)
         keys = [self._keys.forgotten(user_id), *self._keys.user(user_id)]
-        (erased,) = await self._connection.ask(_FORGET.commands([(keys, [occurred_at_ms])]))
+        kept_ms = max(int(self._people.forgotten_kept_s * 1000.0), 1)
+        (erased,) = await self._connection.ask(_FORGET.commands([(keys, [occurred_at_ms, kept_ms])]))
         return bool(erased)
 
     async def trends(self, count: int, *, now_ms: int) -> list[tuple[ItemId, float]]:
