@@ -183,10 +183,10 @@ _ACTION_WEIGHTS = {
 
 
 _SHARES = {
-    RecommendSignal.LONG: 0.2,
+    RecommendSignal.LONG: 0.1,
     RecommendSignal.SHORT: 0.2,
-    RecommendSignal.SEQUENCE: 0.4,
-    RecommendSignal.COVISITED: 0.2,
+    RecommendSignal.SEQUENCE: 0.2,
+    RecommendSignal.COVISITED: 0.4,
     RecommendSignal.TRENDS: 0.05,
     RecommendSignal.CONTENT: 0.05,
 }
@@ -216,6 +216,8 @@ class PeopleSettings(_Section):
     read_comments: bool = False
     """Turn a profile also towards what a comment's text says. The interaction worker then loads the text encoder with
     the first comment: seconds once, some 350 MB with the built-in profile, and about 2 ms of CPU a comment."""
+    sequence_model: Path | None = None
+    """Folder that ``crosscurrent train sequence`` wrote: what it expects next has a share in recommendations."""
     steps: int = Field(50, ge=1, le=1000)
     """Latest actions remembered for each user in order: the visit they are on, and what a sequence model reads."""
     remembered_events: int = Field(1000, ge=1, le=1_000_000)

@@ -32,7 +32,8 @@ class Signal:
         share: What part of the score it decides against the other signals' shares; not negative. With 0 it only
             proposes candidates.
         because: Sentence for an item that it speaks for; ``{}`` is filled with its value.
-        vector: float32 of shape (dims,); items are worth exp((cosine - highest cosine) / SPREAD).
+        vector: float32 of shape (dims,); items are worth exp((cosine - highest cosine) / spread).
+        spread: How far below the highest cosine an item's value is 1/e; of a vector of logits, one over its length.
         scores: Items worth something else than nothing, in any unit above 0; read where there is no vector.
     """
 
@@ -41,6 +42,7 @@ class Signal:
     because: str
     vector: NDArray[np.float32] | None = None
     scores: Mapping[ItemId, float] = field(default_factory=dict)
+    spread: float = SPREAD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +78,7 @@ def _values(signal: Signal, ids: Sequence[ItemId], fused: Matrix) -> Matrix:
     if signal.vector is not None:
         # Rounded as in ``fusion.similarity``: what BLAS adds in another order must not part equal items.
         cosines = (fused @ unit_rows(signal.vector[None, :])[0]).round(9)
-        return np.asarray(np.exp((cosines - cosines.max(initial=-1.0)) / SPREAD), np.float64)
+        return np.asarray(np.exp((cosines - cosines.max(initial=-1.0)) / signal.spread), np.float64)
     scores = np.array([signal.scores.get(item_id, 0.0) for item_id in ids], np.float64)
     strongest = scores.max(initial=0.0)
     return scores / strongest if strongest > 0 else scores

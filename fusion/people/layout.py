@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from config.vocabulary import ItemId, ModelRef, UserId
+from config.vocabulary import Action, ItemId, ModelRef, UserId
 from fusion.people.protocol import Interaction, Step
 
 TRENDS_KEPT: Final = 10_000
@@ -75,6 +75,11 @@ def pack_profile(vector: NDArray[np.floating]) -> bytes:
 def unpack_profile(packed: bytes) -> NDArray[np.float64]:
     """Read what ``pack_profile`` wrote."""
     return np.frombuffer(packed, _FLOAT64)
+
+
+def is_step(interaction: Interaction) -> bool:
+    """Whether an action tells something of a taste: also a rating in the middle, not what was merely shown."""
+    return interaction.weight != 0 or interaction.action is Action.RATE
 
 
 def pack_step(interaction: Interaction) -> str:

@@ -14,6 +14,7 @@ from fusion.people.layout import (
     COVISITS_KEPT,
     PARTNERS_COUNTED,
     TRENDS_KEPT,
+    is_step,
     pack_step,
     profile_direction,
     unpack_step,
@@ -68,7 +69,7 @@ class MemoryPeopleStore:
             self._add_to_profile(event, event.vector, person)
         _touch(person.history, event, self._settings.history)
         person.updated_ms = max(person.updated_ms, event.occurred_at_ms)
-        if event.weight != 0:
+        if is_step(event):
             self._add_to_steps(event, person)
         if event.weight > 0:
             self._add_to_trends(event)
@@ -165,6 +166,10 @@ class MemoryPeopleStore:
     async def covisited(self, item_id: ItemId, count: int) -> list[tuple[ItemId, float]]:
         """Items touched near this one; see ``PeopleStore.covisited``."""
         return highest(self._covisits.get(item_id, {}), count)
+
+    async def partners(self, item_ids: Sequence[ItemId], count: int) -> list[list[tuple[ItemId, float]]]:
+        """The same for each of several items."""
+        return [highest(self._covisits.get(item_id, {}), count) for item_id in item_ids]
 
     async def close(self) -> None:
         """Nothing to give back."""

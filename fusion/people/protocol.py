@@ -37,7 +37,7 @@ class Step:
     """One of a user's latest actions, in the order of event times: what a visit and a sequence are made of.
 
     Args:
-        weight: What the action was worth; below 0 for what was disliked, never 0.
+        weight: What the action was worth; below 0 for what was disliked, 0 for a rating in the middle.
         session_id: The visit it belongs to; None where the sender does not tell visits apart.
     """
 
@@ -56,7 +56,8 @@ class Profile:
         strength: Sum of the absolute decayed weights behind the vector; 0 when cold.
         recent: Latest items touched, newest first; not recommended again.
         updated_at_ms: Event time of the newest interaction counted.
-        steps: Latest actions of a weight other than 0, newest first; the same item as often as it was acted on.
+        steps: Latest actions of a weight other than 0, and ratings, newest first; the same item as often as it was
+            acted on.
     """
 
     user_id: UserId
@@ -97,6 +98,10 @@ class PeopleStore(Protocol):
 
     async def covisited(self, item_id: ItemId, count: int) -> list[tuple[ItemId, float]]:
         """Items touched by the same users near this one in time, with counts, highest first, ties by item id."""
+        ...
+
+    async def partners(self, item_ids: Sequence[ItemId], count: int) -> list[list[tuple[ItemId, float]]]:
+        """What ``covisited`` gives for each of several items, in as few round trips."""
         ...
 
     async def close(self) -> None:

@@ -1,12 +1,12 @@
 -- Counts one interaction once, everywhere: profile, history, steps, trends, pairs. Atomic: nothing else runs meanwhile.
 --
 -- KEYS  1 profile hash  2 event ids by time  3 history: items by time  4 touches: items acted on with a weight above
---       0, by time  5 steps: actions of a weight other than 0, by time  6 when the user was forgotten
+--       0, by time  5 steps: actions that tell of a taste, by time  6 when the user was forgotten
 --       7 trends of the shard
 -- ARGV  1 event id  2 item id  3 event time in ms  4 weight  5 the item's unit vector as float64, empty when unknown
 --       6 model  7 half-life in ms  8 trend half-life in ms  9 history kept  10 event ids kept  11 pair window in ms
 --       12 start of pair keys  13 trends kept  14 pairs kept  15 partners counted  16 idle time in ms
---       17 the step  18 steps kept
+--       17 the step, empty when it is none  18 steps kept
 -- The pair keys follow from the user's touches, so they cannot be named in KEYS; their hash tag is that of KEYS.
 -- Returns 1 when counted, 0 when counted before, too old to tell, or from before the user was forgotten.
 
@@ -109,7 +109,7 @@ if not is_new() then return 0 end
 remember_event()
 if vector ~= '' and weight ~= 0 then add_to_profile() end
 add_to_history()
-if weight ~= 0 then add_to_steps() end
+if ARGV[17] ~= '' then add_to_steps() end
 if weight > 0 then
   add_to_trends()
   count_pairs()

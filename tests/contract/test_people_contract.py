@@ -161,14 +161,16 @@ class TestSteps:
     """What a user did last, in order."""
 
     async def test_they_are_newest_first_with_what_a_visit_needs(self, store: PeopleStore) -> None:
-        """Item, weight, time and session; the same item as often as it was acted on; what only was shown is no step."""
+        """Item, weight, time and session, as often as it was acted on; a middling rating too, not what was shown."""
         await store.record([act("1", "a", session_id="s"), act("2", "b", weight=-1.5, occurred_at_ms=NOW_MS + 2)])
         await store.record([act("3", "a", occurred_at_ms=NOW_MS + 1), act("4", "c", weight=0.0)])
+        await store.record([act("5", "d", weight=0.0, action=Action.RATE, occurred_at_ms=NOW_MS + 3)])
 
         profile = await store.profile(ANN, now_ms=NOW_MS)
 
         assert profile is not None
         assert profile.steps == (
+            Step(item_id=ItemId("d"), weight=0.0, occurred_at_ms=NOW_MS + 3),
             Step(item_id=ItemId("b"), weight=-1.5, occurred_at_ms=NOW_MS + 2),
             Step(item_id=ItemId("a"), weight=1.0, occurred_at_ms=NOW_MS + 1),
             Step(item_id=ItemId("a"), weight=1.0, occurred_at_ms=NOW_MS, session_id="s"),
@@ -339,6 +341,21 @@ class TestPairs:
         await store.record([act("1", "x", user_id=BOB), act("2", "c", user_id=BOB)])
 
         assert await store.covisited(ItemId("x"), 2) == [("c", 2.0), ("a", 1.0)]
+
+    async def test_partners_of_many_are_those_of_each(self, store: PeopleStore) -> None:
+        """Also where some have none, and over users of all shards."""
+        for number in range(12):
+            user = UserId(f"user-{number}")
+            await store.record([act("1", "x", user_id=user), act("2", "abc"[number % 3], user_id=user)])
+            await store.record([act("3", "y", user_id=user, occurred_at_ms=NOW_MS + HOUR_MS)])
+        items = [ItemId(name) for name in ("x", "y", "a", "none")]
+
+        partners = await store.partners(items, 2)
+
+        assert partners == [await store.covisited(item_id, 2) for item_id in items]
+        assert partners[0] == [("a", 4.0), ("b", 4.0)]
+        assert partners[3] == []
+        assert await store.partners([], 2) == []
 
 
 class TestRefusing:

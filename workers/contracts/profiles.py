@@ -22,7 +22,7 @@ class UserStep(Wire):
     item_id: WireItemId
     """On what."""
     weight: float
-    """What it was worth; below 0 for what was disliked."""
+    """What it was worth; below 0 for what was disliked, 0 for a rating in the middle."""
     at_ms: int
     """Event time, in milliseconds since 1970."""
     session_id: WireId | None = None

@@ -7,10 +7,11 @@ read comments and one comes.
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from config.errors import Misconfigured
 from config.settings import Settings
-from config.vocabulary import Role
+from config.vocabulary import ModelRef, Role
 from encoders.identity import identify
 from fusion.index.protocol import VectorIndex
 from workers.contracts.topics import Topic
@@ -18,6 +19,9 @@ from workers.streams.gauges import Gauges
 from workers.streams.metrics import Metrics
 from workers.streams.observer import MetricsObserver
 from workers.streams.records import Handler, Publisher
+
+if TYPE_CHECKING:
+    from fusion.learning.sequence import SequenceNetwork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +132,26 @@ def _queries(settings: Settings, shared: dict[str, Any], stack: AsyncExitStack) 
         calibration=encoders.calibration,
         settings=settings.query,
         behaviour=settings.people,
+        sequence=_sequence(settings, encoders.model),
         results_topic=Topic.RESULTS.named(settings.kafka.topic_prefix),
     )
     stack.callback(handler.close)
     return handler
+
+
+def _sequence(settings: Settings, model: ModelRef) -> "SequenceNetwork | None":
+    """The trained sequence model, if one is named.
+
+    Raises:
+        Misconfigured: It cannot be read, or was trained in another model's space.
+    """
+    from fusion.learning.sequence import SequenceNetwork
+
+    folder = settings.people.sequence_model
+    network = SequenceNetwork.load(folder) if folder is not None else None
+    if network is not None and network.model != model:
+        raise Misconfigured(
+            f"people.sequence_model: {folder} was trained on vectors of {network.model or 'a file'}, these are of "
+            f"{model}: train it again with 'crosscurrent train sequence'"
+        )
+    return network

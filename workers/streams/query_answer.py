@@ -15,7 +15,7 @@ from fusion.recommend_sources import SequenceModel, Sources
 from fusion.request import QueryPart, Ranking, RankingRequest
 from workers.contracts.query import Query
 from workers.streams.query_parts import PartEncoder
-from workers.streams.query_request import ranking_request, recommend_options, searched
+from workers.streams.query_request import ranking_request, recommend_options, searched, unheard
 from workers.streams.timing import now_ms
 
 
@@ -82,7 +82,7 @@ class Answerer:
         """
         request = question.request
         if query.kind is QueryKind.RECOMMEND and query.user_id is not None:
-            return await recommend(
+            ranking = await recommend(
                 query.user_id,
                 request,
                 sources=self._sources,
@@ -90,6 +90,7 @@ class Answerer:
                 now_ms=now_ms(),
                 options=recommend_options(query, self._behaviour),
             )
+            return replace(ranking, warnings=(*unheard(query, self._sources.sequence), *ranking.warnings))
         if query.kind is QueryKind.SIMILAR:
             request = await self._like_its_item(query, request)
         request, warnings = await self._personal(query, request)

@@ -4,8 +4,9 @@ from collections.abc import Collection, Sequence
 
 from config.errors import Reason, RejectEvent
 from config.settings import PeopleSettings, QuerySettings
-from config.vocabulary import Modality, ModelRef
+from config.vocabulary import Modality, ModelRef, RecommendSignal
 from fusion.recommend import RecommendOptions
+from fusion.recommend_sources import SequenceModel
 from fusion.request import Near, QueryPart, RankingRequest
 from workers.contracts.query import Query, Recommend
 
@@ -57,6 +58,14 @@ def recommend_options(query: Query, people: PeopleSettings) -> RecommendOptions:
         explore_window_s=people.explore_window_s,
         allow_seen=asked.allow_seen,
     )
+
+
+def unheard(query: Query, sequence: SequenceModel | None) -> tuple[str, ...]:
+    """A warning where a query gives a share to a sequence model that is not there."""
+    shares = query.recommend.shares if query.recommend is not None else None
+    if sequence is not None or not (shares or {}).get(RecommendSignal.SEQUENCE):
+        return ()
+    return ("the signal 'sequence' has no say: this worker has no sequence model (people.sequence_model)",)
 
 
 def ranking_request(

@@ -35,11 +35,11 @@ class ToTheLast:
     length = 2
 
     def __init__(self) -> None:
-        self.read: list[int] = []
+        self.read: list[list[bool]] = []
 
-    def next_direction(self, items: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Note how many items were given."""
-        self.read.append(len(items))
+    def next_direction(self, items: Sequence[NDArray[np.float32]], liked: Sequence[bool]) -> NDArray[np.float32]:
+        """Note which of the items were liked."""
+        self.read.append(list(liked))
         return -items[-1]
 
 
@@ -191,15 +191,16 @@ class TestWarm:
         assert all(COVISITED not in hit.signals or hit.signals[COVISITED] == 0 for hit in ranking.hits)
 
     async def test_a_sequence_model_speaks_when_there_is_one(self, world: World) -> None:
-        """It reads the latest items liked, no more than it can; what it expects comes up and says why."""
-        await world.act(ANN, "i03", "i04", "i05")
+        """It reads the latest steps, no more than it can; what it expects comes up and says why."""
+        await world.act(ANN, "i03", "i04")
         await world.act(ANN, "i31", weight=-1.0)
+        await world.act(ANN, "i05")
         assert RecommendSignal.SEQUENCE not in (await world.recommend(ANN)).hits[0].signals
 
         world.sequence = model = ToTheLast()
         ranking = await world.recommend(ANN, only(RecommendSignal.SEQUENCE), k=30, explain=True)
 
-        assert model.read == [2]
+        assert model.read == [[False, True]]
         assert "often comes after" in ranking.hits[0].because[0]
         assert ids(ranking)[0] not in {f"i{place:02}" for place in range(10)}
 

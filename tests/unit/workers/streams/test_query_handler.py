@@ -73,6 +73,10 @@ class FixedPeople:
         """Nothing goes together."""
         return []
 
+    async def partners(self, item_ids: Sequence[ItemId], count: int) -> list[list[tuple[ItemId, float]]]:
+        """Nothing goes together."""
+        return [[] for _ in item_ids]
+
     async def close(self) -> None:
         """Nothing to close."""
 
@@ -320,6 +324,15 @@ async def test_the_constants_of_a_recommendation_are_the_querys_and_are_echoed()
     assert "a step aside" in result.hits[1].because[0]
     assert plain.recommended is None
     assert plain.hits[0].signals == {}
+
+
+async def test_a_share_for_a_model_that_is_not_there_is_told():
+    """The signals that are there answer, and the warning names the setting."""
+    async with house() as here:
+        asked = {"query_id": "q", "kind": "recommend", "user_id": "mika", "recommend": {"shares": {"sequence": 1}}}
+        result = await here.ask(asked)
+    assert ids(result)[0] == "car"
+    assert "people.sequence_model" in result.warnings[0]
 
 
 @pytest.mark.parametrize(
