@@ -224,6 +224,18 @@ class PeopleSettings(_Section):
     """Interaction ids remembered for each user, so that a replay counts nothing twice."""
     covisit_window_s: float = Field(1800.0, gt=0)
     """Two items touched by one user within this time are co-visited."""
+    served_queries: int = Field(20, ge=0, le=10_000)
+    """Latest answers remembered for each user, some 2 KB each, so that impressions and clicks can be joined to them; 0
+    switches the joining off, and with it click-through, reciprocal rank and the learning of weights."""
+    served_hits: int = Field(20, ge=1, le=1000)
+    """How much of each answer is remembered, from its first hit."""
+    served_ttl_s: float = Field(3600.0, gt=0)
+    """How long answers are remembered after a user's last one."""
+    learn_weights: bool = False
+    """Let clicks move the weights of the modalities in searches, for each user and a little for everybody, between half
+    and twice; a query that says its own weights is left alone. ``crosscurrent weights reset`` takes it all back."""
+    weight_rate: float = Field(0.2, gt=0, le=10)
+    """How far one click moves a user's weights."""
     forgotten_kept_s: float = Field(32 * 86400.0, gt=0)
     """How long it is kept, under a digest of the id, that a user was forgotten: longer than the interactions topic
     keeps events, whose replay must not bring the user back."""

@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -26,7 +27,13 @@ IDLE_HALF_LIVES: Final = 20.0
 
 _FLOAT64 = np.dtype("<f8")
 
-_USER_KINDS = ("user", "user-events", "user-history", "user-touches", "user-steps")
+_BEHAVIOUR = ("user", "user-events", "user-history", "user-touches", "user-steps")
+_SERVED = ("user-served", "user-served-order", "user-weights")
+
+
+def idle_ms(half_life_s: float) -> int:
+    """After how long without an action a user's keys expire, in milliseconds."""
+    return max(int(half_life_s * 1000.0 * IDLE_HALF_LIVES), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +57,28 @@ class PeopleKeys:
         return f"{{{self.prefix}:{shard}}}"
 
     def user(self, user_id: UserId) -> list[str]:
-        """A user's profile, event ids, history, latest touches and steps: all that is kept under the id."""
+        """A user's profile, event ids, history, latest touches and steps."""
+        return self._of(user_id, _BEHAVIOUR)
+
+    def served(self, user_id: UserId) -> list[str]:
+        """What a user was shown by query, the queries in order, and the user's weights of the modalities."""
+        return self._of(user_id, _SERVED)
+
+    def everything(self, user_id: UserId) -> list[str]:
+        """All that is kept under the id."""
+        return [*self.user(user_id), *self.served(user_id)]
+
+    def _of(self, user_id: UserId, kinds: Sequence[str]) -> list[str]:
         tag = self.tag(self.shard_of(user_id))
-        return [f"{tag}:{kind}:{user_id}" for kind in _USER_KINDS]
+        return [f"{tag}:{kind}:{user_id}" for kind in kinds]
+
+    def served_users(self, shard: int) -> str:
+        """Users to whom something was shown lately, by time."""
+        return f"{self.tag(shard)}:served-users"
+
+    def weights(self, shard: int) -> str:
+        """What the clicks of the shard's users taught of the modalities' weights."""
+        return f"{self.tag(shard)}:weights"
 
     def forgotten(self, user_id: UserId) -> str:
         """When the user was forgotten, under a digest: the id itself is erased too."""

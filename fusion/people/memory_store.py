@@ -19,6 +19,7 @@ from fusion.people.layout import (
     profile_direction,
     unpack_step,
 )
+from fusion.people.memory_served import MemoryServedStore
 from fusion.people.protocol import Interaction, Profile
 
 Times = dict[ItemId, int]
@@ -52,6 +53,7 @@ class MemoryPeopleStore:
         self._forgotten: dict[UserId, int] = {}
         self._trends: dict[ItemId, float] = {}
         self._covisits: dict[ItemId, dict[ItemId, float]] = {}
+        self.served = MemoryServedStore(people, self._forgotten)
 
     async def record(self, interactions: Sequence[Interaction]) -> list[bool]:
         """Count each interaction once, in order; see ``PeopleStore.record``."""
@@ -156,7 +158,8 @@ class MemoryPeopleStore:
         if occurred_at_ms <= self._forgotten.get(user_id, occurred_at_ms - 1):
             return False
         self._forgotten[user_id] = occurred_at_ms
-        return self._people.pop(user_id, None) is not None
+        shown = self.served.forget(user_id)
+        return self._people.pop(user_id, None) is not None or shown
 
     async def trends(self, count: int, *, now_ms: int) -> list[tuple[ItemId, float]]:
         """The items most acted on lately; see ``PeopleStore.trends``."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.vocabulary import Action, ItemId, QueryId, UserId
+from fusion.people.served import ServedStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +72,11 @@ class Profile:
 @runtime_checkable
 class PeopleStore(Protocol):
     """Profiles, trends and co-visitation. All methods raise ``RetryLater`` for transient trouble."""
+
+    @property
+    def served(self) -> ServedStore:
+        """What was shown to whom; erased together with the rest."""
+        ...
 
     async def record(self, interactions: Sequence[Interaction]) -> list[bool]:
         """Count each interaction once, in order.

@@ -14,10 +14,10 @@ from fusion.people.checks import check_interaction, check_user_id, highest
 from fusion.people.decay import add_log2, backward, decayed
 from fusion.people.layout import (
     COVISITS_KEPT,
-    IDLE_HALF_LIVES,
     PARTNERS_COUNTED,
     TRENDS_KEPT,
     PeopleKeys,
+    idle_ms,
     is_step,
     pack_profile,
     pack_step,
@@ -26,6 +26,7 @@ from fusion.people.layout import (
     unpack_step,
 )
 from fusion.people.protocol import Interaction, Profile
+from fusion.people.redis_served import RedisServedStore
 
 _RECORD: Final = Script(Path(__file__).with_name("record.lua"))
 _FORGET: Final = Script(Path(__file__).with_name("forget.lua"))
@@ -52,6 +53,7 @@ class RedisPeopleStore:
         self._model = model
         self._keys = PeopleKeys(redis.prefix, redis.shards, model)
         self._connection = RedisConnection(redis)
+        self.served = RedisServedStore(self._connection, self._keys, people)
 
     async def record(self, interactions: Sequence[Interaction]) -> list[bool]:
         """Count each interaction once, in order; see ``PeopleStore.record``."""
@@ -98,7 +100,7 @@ class RedisPeopleStore:
             TRENDS_KEPT,
             COVISITS_KEPT,
             PARTNERS_COUNTED,
-            max(int(people.half_life_s * 1000.0 * IDLE_HALF_LIVES), 1),
+            idle_ms(people.half_life_s),
         ]
 
     async def profile(self, user_id: UserId, *, now_ms: int) -> Profile | None:
@@ -132,9 +134,10 @@ class RedisPeopleStore:
     async def forget(self, user_id: UserId, *, occurred_at_ms: int) -> bool:
         """Erase a user; see ``PeopleStore.forget``."""
         check_user_id(user_id)
-        keys = [self._keys.forgotten(user_id), *self._keys.user(user_id)]
+        users = self._keys.served_users(self._keys.shard_of(user_id))
+        keys = [self._keys.forgotten(user_id), users, *self._keys.everything(user_id)]
         kept_ms = max(int(self._people.forgotten_kept_s * 1000.0), 1)
-        (erased,) = await self._connection.ask(_FORGET.commands([(keys, [occurred_at_ms, kept_ms])]))
+        (erased,) = await self._connection.ask(_FORGET.commands([(keys, [occurred_at_ms, kept_ms, user_id])]))
         return bool(erased)
 
     async def trends(self, count: int, *, now_ms: int) -> list[tuple[ItemId, float]]:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import statistics
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 import redis
+from typer.testing import CliRunner
 
 from config.vocabulary import Role
-from tests.integration.delivery_kit import Ground
+from tests.integration.delivery_kit import Ground, WorkerProcess, eventually
 from workers.contracts.result import Result
 from workers.contracts.topics import Topic
+from workers.operate.cli import app
 from workers.operate.client import AsyncClient
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -32,20 +34,14 @@ class Shop:
 
     ground: Ground
     client: AsyncClient
+    workers: Mapping[Role, WorkerProcess]
     events: int = 0
 
     async def fill(self) -> None:
         """Publish the items and wait until all are found."""
-        texts = {
-            f"g{group}-{n:02}": f"theme{group} motif{group} own{group}x{n}"
-            for group in range(GROUPS)
-            for n in range(12)
-        }
-        await self.client.publish_many(
-            {"type": "content.upsert", "item_id": item_id, "modalities": {"text": {"text": text}}}
-            for item_id, text in texts.items()
-        )
-        await self.until(lambda result: len(result.hits) == len(texts), "nobody", k=len(texts))
+        items = [(group, number) for group in range(GROUPS) for number in range(PER_GROUP)]
+        await self.client.publish_many(item(group, number) for group, number in items)
+        await self.until(lambda result: len(result.hits) == len(items), "nobody", k=len(items))
 
     async def act(self, user: str, item_id: str, action: str = "click", **fields: Any) -> None:
         """Something a user does, confirmed by the broker."""
@@ -65,15 +61,22 @@ class Shop:
         return result
 
 
+def item(group: int, number: int) -> dict[str, Any]:
+    """An item whose words and place are like those of its group."""
+    text = f"theme{group} motif{group} own{group}x{number}"
+    modalities = {"text": {"text": text}, "location": {"latitude": float(group), "longitude": 0.0}}
+    return {"type": "content.upsert", "item_id": f"g{group}-{number:02}", "modalities": modalities}
+
+
 @asynccontextmanager
 async def shop(ground: Ground) -> AsyncIterator[Shop]:
     """Start it, filled."""
     async with AsyncExitStack() as stack:
-        workers = [stack.enter_context(ground.worker(role)) for role in Role]
-        for worker in workers:
+        workers = {role: stack.enter_context(ground.worker(role)) for role in Role}
+        for worker in workers.values():
             await worker.ready()
         client = await stack.enter_async_context(AsyncClient(ground.settings))
-        made = Shop(ground=ground, client=client)
+        made = Shop(ground=ground, client=client, workers=workers)
         await made.fill()
         yield made
 
@@ -90,8 +93,9 @@ def groups(result: Result) -> list[int]:
 
 @pytest.fixture
 def ground(kafka_bootstrap: str, redis_url: str, prefix: str, tmp_path: Path) -> Ground:
-    """Topics, keys and workers of this test."""
-    return Ground(kafka=kafka_bootstrap, redis=redis_url, prefix=prefix, folder=tmp_path)
+    """Topics, keys and workers of this test, which learn all they can."""
+    learning = {"CROSSCURRENT_PEOPLE__LEARN_WEIGHTS": "true"}
+    return Ground(kafka=kafka_bootstrap, redis=redis_url, prefix=prefix, folder=tmp_path, extra=learning)
 
 
 async def test_a_click_moves_the_next_recommendation_within_a_second(ground: Ground) -> None:
@@ -118,25 +122,55 @@ async def test_a_forgotten_user_leaves_no_trace_and_is_cold_again(ground: Ground
         for user in ("juno", "mika"):
             for item_id in ("g1-00", "g1-01", "g2-00"):
                 await here.act(user, item_id, query_id=f"{user}-query")
+            shown = await here.recommended(user)
+            await here.act(user, shown.hits[1].item_id, query_id=shown.query_id)
             await here.act(user, "g3-00", "comment", text=f"{user} wrote this")
             await here.act(user, "g4-00", "rate", value=1.0)
-        await here.until(lambda result: ids(result)[0].startswith("g"), "mika", explain=True)
-        await here.until(lambda result: "g1-00" not in ids(result), "mika", k=50)
-        assert traces(ground, "mika")
+        await here.until(lambda result: "g4-00" not in ids(result), "mika", k=96)
+        kinds = {key.split(":")[2] for key in traces(ground, "mika")}
+        assert kinds >= {"user", "user-events", "user-steps", "user-served", "served-users", "user-weights"}
         await here.client.publish({"type": "user.forget", "user_id": "mika"})
-        await here.until(lambda result: "g1-00" in ids(result), "mika", k=50)
+        await eventually(lambda: asyncio.to_thread(lambda: not traces(ground, "mika")), timeout_s=30)
 
         forgotten = await here.recommended("mika", k=30, explain=True)
         never_there = await here.recommended("stranger", k=30, explain=True)
         others = traces(ground, "juno")
 
-    assert traces(ground, "mika") == []
     assert others, "the user who stays is found by the same search"
     kept = {"query_id", "occurred_at", "timings_ms"}
     assert forgotten.model_dump(exclude=kept) == never_there.model_dump(exclude=kept)
     left = [value for key, value in await ground.read(Topic.PROFILES) if key == b"mika"]
     assert left[-1] is None
     assert json.loads(left[-2] or b"{}")["user_id"] == "mika"
+
+
+async def test_what_was_shown_and_done_is_measured_and_exported(ground: Ground, tmp_path: Path) -> None:
+    """The interaction worker's page has the numbers; the file has one line a shown item, marked."""
+    async with AsyncExitStack() as stack:
+        here = await stack.enter_async_context(shop(ground))
+        await here.act("mika", "g1-00")
+        shown = await here.until(lambda result: set(groups(result)) == {1}, "mika")
+        for hit in shown.hits[:4]:
+            await here.act("mika", hit.item_id, "impression", query_id=shown.query_id)
+        await here.act("mika", shown.hits[1].item_id, query_id=shown.query_id)
+        worker = here.workers[Role.INTERACTIONS]
+        await eventually(lambda: asyncio.to_thread(lambda: worker.metric("clicks_total") == 1), timeout_s=30)
+        read = {name: worker.metric(name) for name in ("click_through_ratio", "reciprocal_rank_sum")}
+    config = tmp_path / "settings.yaml"
+    redis_settings = {"url": ground.redis, "prefix": ground.prefix}
+    config.write_text(json.dumps({"redis": redis_settings, "model": {"profile": "deterministic"}}))
+    words = ["--config", str(config), "export", "joined", "--out", str(tmp_path / "joined.jsonl")]
+    done = await asyncio.to_thread(CliRunner().invoke, app, words)
+
+    assert done.exit_code == 0, done.output
+    lines = [json.loads(line) for line in (tmp_path / "joined.jsonl").read_text().splitlines()]
+    mine = [line for line in lines if line["query_id"] == shown.query_id]
+    assert [line["item_id"] for line in mine] == ids(shown)
+    assert [line["seen"] for line in mine] == [True] * 4 + [False] * 4
+    assert [line["rank"] for line in mine if line["clicked"]] == [2]
+    assert set(mine[0]["modality_scores"]) == {"text", "location"}
+    assert read["click_through_ratio"] == pytest.approx(0.25, abs=0.01)
+    assert read["reciprocal_rank_sum"] == pytest.approx(0.5)
 
 
 def traces(ground: Ground, name: str) -> list[str]:

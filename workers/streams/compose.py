@@ -57,6 +57,7 @@ def _interactions(settings: Settings, *, publisher: Publisher, metrics: Metrics,
     from fusion.index.redis_index import RedisVectorIndex
     from fusion.people.redis_store import RedisPeopleStore
     from workers.streams.comments import CommentReader
+    from workers.streams.feedback import Feedback
     from workers.streams.interactions import InteractionHandler
 
     space = identify(settings.model)
@@ -76,6 +77,7 @@ def _interactions(settings: Settings, *, publisher: Publisher, metrics: Metrics,
         profiles_topic=Topic.PROFILES.named(settings.kafka.topic_prefix),
         max_event_bytes=settings.kafka.max_event_bytes,
         comments=comments,
+        feedback=Feedback(metrics),
     )
     return Parts(handler=handler, index=index, gauges=Gauges(metrics, index))
 

@@ -17,6 +17,7 @@ from config.settings import PeopleSettings
 from config.vocabulary import Action, ItemId, UserId
 from fusion.index.protocol import VectorIndex
 from fusion.people import protocol
+from fusion.people.served import CLICKS, JOINED, Act, Joined
 from workers.contracts.interaction import (
     HIGHEST_RATING,
     INTERACTION_EVENTS,
@@ -52,6 +53,14 @@ class TextReader(Protocol):
         ...
 
 
+class JoinListener(Protocol):
+    """What the handler needs of ``workers.streams.feedback.Feedback``."""
+
+    def joined(self, joined: Joined) -> None:
+        """An act met what was shown. Returns at once and never raises."""
+        ...
+
+
 class InteractionHandler:
     """Counts what users do.
 
@@ -61,6 +70,7 @@ class InteractionHandler:
         profiles_topic: Full name of the compacted topic.
         max_event_bytes: Largest event accepted.
         comments: Reads the texts of comments; None leaves them unread.
+        feedback: Told what users did to what they were shown.
     """
 
     def __init__(
@@ -73,7 +83,9 @@ class InteractionHandler:
         profiles_topic: str,
         max_event_bytes: int,
         comments: TextReader | None = None,
+        feedback: JoinListener | None = None,
     ) -> None:
+        self._feedback = feedback
         self._comments = comments
         self._index = index
         self._people = people
@@ -91,6 +103,7 @@ class InteractionHandler:
         read = await self._with_comments([self._read(record) for record in records])
         good = [one for one in read if isinstance(one, _Read)]
         labels = iter(await self._count(good, await self._vectors(good)))
+        await self._join(good)
         await together(self._publish(user_id) for user_id in dict.fromkeys(one.event.user_id for one in good))
         return [Done(label=next(labels)) if isinstance(one, _Read) else one for one in read]
 
@@ -160,6 +173,15 @@ class InteractionHandler:
             session_id=event.session_id,
         )
 
+    async def _join(self, read: Sequence[_Read]) -> None:
+        """Join impressions and clicks to what their queries showed. Replays too: a mark counts once by itself."""
+        acts = [act for one in read if isinstance(one.event, Interaction) and (act := act_of(one.event)) is not None]
+        if not acts or not self._settings.served_queries:
+            return
+        for joined in await self._people.served.join(acts):
+            if joined is not None and self._feedback is not None:
+                self._feedback.joined(joined)
+
     async def _publish(self, user_id: UserId) -> None:
         """Send the user's profile as it is now; a forgotten one ends as a record without value."""
         time_ms = now_ms()
@@ -169,6 +191,13 @@ class InteractionHandler:
             as_of = datetime.fromtimestamp(time_ms / 1000, UTC)
             snapshot = UserProfile.of(profile, self._index.model, as_of).to_bytes()
         await self._publisher.send(self._topic, key=user_id.encode(), value=snapshot)
+
+
+def act_of(event: Interaction) -> Act | None:
+    """What is joined to the query that the event names; None when it names none, or is of another kind."""
+    if event.query_id is None or event.action not in JOINED:
+        return None
+    return Act(user_id=event.user_id, query_id=event.query_id, item_id=event.item_id, clicked=event.action in CLICKS)
 
 
 def _comment_of(read: _Read | Refused) -> str | None:

@@ -30,6 +30,7 @@ from workers.streams.query_answer import Answerer
 from workers.streams.query_parts import PartEncoder
 from workers.streams.query_request import check_page
 from workers.streams.query_results import ResultSender, answered, failed, timings
+from workers.streams.query_served import ServedKeeper
 from workers.streams.records import Done, Outcome, Publisher, Record, Refused
 from workers.streams.timing import now_ms
 from workers.streams.together import together
@@ -95,6 +96,7 @@ class QueryHandler:
             behaviour=behaviour or PeopleSettings(),
             sequence=sequence,
         )
+        self._keeper = ServedKeeper(people.served, behaviour or PeopleSettings())
         self._results = ResultSender(publisher, results_topic)
         self._max_event_bytes = max_event_bytes
         self._observer = observer or Unobserved()
@@ -192,6 +194,7 @@ class QueryHandler:
         took_s = time.perf_counter() - began - clock.seconds["encode"]
         # Whatever is not fusion's own work was waiting for a store.
         clock.seconds |= {"search": max(0.0, took_s - ranking.fuse_s), "fuse": ranking.fuse_s}
+        self._keeper.keep(query, ranking)
         self._observe(len(ranking.failed_shards), degraded=bool(question.warnings or ranking.failed_shards))
         return answered(query.query_id, ranking, self._model, question.warnings, explain=query.explain)
 

@@ -93,9 +93,21 @@ class Answerer:
             return replace(ranking, warnings=(*unheard(query, self._sources.sequence), *ranking.warnings))
         if query.kind is QueryKind.SIMILAR:
             request = await self._like_its_item(query, request)
+        request, learnt = await self._taught(query, request)
         request, warnings = await self._personal(query, request)
         ranking = await answer(request, self._index, self._calibration)
-        return replace(ranking, warnings=(*warnings, *ranking.warnings))
+        return replace(ranking, warnings=(*warnings, *learnt, *ranking.warnings))
+
+    async def _taught(self, query: Query, request: RankingRequest) -> tuple[RankingRequest, list[str]]:
+        """Move the modalities' weights as clicks taught, where that is on and the query says none of its own."""
+        if not self._behaviour.learn_weights or query.fusion.weights:
+            return request, []
+        factors = await self._people.served.weights(query.user_id)
+        if not factors:
+            return request, []
+        told = ", ".join(f"{modality} x {factor:.2f}" for modality, factor in factors.items())
+        weights = {**request.weights, **{each: request.weights.get(each, 1.0) * factors[each] for each in factors}}
+        return replace(request, weights=weights), [f"weights moved by clicks: {told}"] if query.explain else []
 
     async def _like_its_item(self, query: Query, request: RankingRequest) -> RankingRequest:
         """Ask with the item's own vectors for everything but the item."""

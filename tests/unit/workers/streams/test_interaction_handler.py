@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from config.errors import Reason, RejectEvent, RetryLater
 from config.settings import PeopleSettings
-from config.vocabulary import Action, ItemId, Modality, UserId, Version
+from config.vocabulary import Action, ItemId, Modality, QueryId, UserId, Version
 from fusion.index.memory_index import MemoryVectorIndex
 from fusion.index.protocol import Item
 from fusion.people.memory_store import MemoryPeopleStore
+from fusion.people.served import Joined, Served, ServedHit
 from tests.unit.workers.streams.support import DIMS, MAX_EVENT_BYTES, index_of, record
 from workers.contracts.interaction import Interaction
 from workers.contracts.profiles import USER_PROFILES, UserProfile
@@ -45,6 +46,17 @@ class ListReader:
         return [refusal if text == "refuse" else axis(len(text)) for text in texts]
 
 
+class Told:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[Joined] = []
+
+    def joined(self, joined: Joined) -> None:
+        """Keep it."""
+        self.told.append(joined)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class House:
     """An interaction worker without Kafka, over the items ``a`` (two modalities) and ``b``."""
@@ -53,6 +65,7 @@ class House:
     people: MemoryPeopleStore
     publisher: MemoryPublisher
     reader: ListReader
+    feedback: Told
 
     async def handle(self, *events: Any) -> Sequence[Outcome]:
         """Handle events at offsets from 0 on."""
@@ -86,6 +99,7 @@ async def here() -> House:
         ]
     )
     people, publisher, reader = MemoryPeopleStore(PeopleSettings(), DIMS), MemoryPublisher(), ListReader()
+    feedback = Told()
     handler = InteractionHandler(
         index=index,
         people=people,
@@ -94,8 +108,9 @@ async def here() -> House:
         profiles_topic=PROFILES,
         max_event_bytes=MAX_EVENT_BYTES,
         comments=reader,
+        feedback=feedback,
     )
-    return House(handler=handler, people=people, publisher=publisher, reader=reader)
+    return House(handler=handler, people=people, publisher=publisher, reader=reader, feedback=feedback)
 
 
 def acted(event_id: str = "e", user_id: str = "mika", **fields: Any) -> dict[str, Any]:
@@ -224,6 +239,27 @@ async def test_the_session_is_kept_with_the_step(here: House):
     await here.handle(acted(session_id="s-3"))
     [step] = here.snapshots()["mika"].steps
     assert (step.item_id, step.weight, step.session_id) == ("a", 3.0, "s-3")
+
+
+async def test_impressions_and_clicks_are_joined_to_what_was_shown(here: House):
+    """By user and query, once; a view, a click without a query and one on something not shown are joined to nothing."""
+    hits = tuple(ServedHit(item_id=ItemId(name), rank=rank) for rank, name in enumerate("ab", start=1))
+    served = Served(query_id=QueryId("q"), user_id=UserId("mika"), at_ms=now_ms(), hits=hits)
+    await here.people.served.remember(served)
+    clicked = acted("e3", action="click", item_id="b", query_id="q")
+    await here.handle(
+        acted("e1", action="impression", query_id="q"),
+        acted("e2", action="view", item_id="b", query_id="q"),
+        acted("e4", action="click", item_id="b"),
+        acted("e5", "juno", action="click", item_id="b", query_id="q"),
+        clicked,
+    )
+    await here.handle(clicked)
+    assert here.feedback.told == [
+        Joined(rank=1, newly_seen=True, newly_clicked=False, first_click=False),
+        Joined(rank=2, newly_seen=True, newly_clicked=True, first_click=True),
+        Joined(rank=2, newly_seen=False, newly_clicked=False, first_click=False),
+    ]
 
 
 @pytest.mark.parametrize(
