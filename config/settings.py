@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from config.errors import Misconfigured
 from config.tagging import TaggingSettings
-from config.vocabulary import Action, FusionStrategy, MissingRule, Modality, RankingMethod, Similarity
+from config.vocabulary import Action, FusionStrategy, MissingRule, Modality, RankingMethod, RecommendSignal, Similarity
 
 ENV_PREFIX = "CROSSCURRENT_"
 CONFIG_FILE_VARIABLE = "CROSSCURRENT_CONFIG"
@@ -196,6 +196,16 @@ _ACTION_WEIGHTS = {
 }
 
 
+_SHARES = {
+    RecommendSignal.LONG: 0.1,
+    RecommendSignal.SHORT: 0.2,
+    RecommendSignal.SEQUENCE: 0.2,
+    RecommendSignal.COVISITED: 0.4,
+    RecommendSignal.TRENDS: 0.05,
+    RecommendSignal.CONTENT: 0.05,
+}
+
+
 class PeopleSettings(_Section):
     """How behaviour becomes profiles, trends and co-visitation."""
 
@@ -207,10 +217,42 @@ class PeopleSettings(_Section):
     """The same for trends."""
     history: int = Field(200, ge=1, le=100_000)
     """Latest items remembered for each user: not recommended again, and the co-visitation window."""
+    short_half_life_s: float = Field(600.0, gt=0)
+    """After this long an action of the visit counts half in the short profile, counted back from the last one."""
+    visit_timeout_s: float = Field(1800.0, gt=0)
+    """A pause of this length ends a visit; its short profile then has no say any more."""
+    shares: Mapping[RecommendSignal, float] = Field(default_factory=lambda: dict(_SHARES))
+    """What part of a recommendation's score each signal decides, against the others that have something to say."""
+    explore: float = Field(0.1, ge=0, le=1)
+    """Share of a recommendation's places that go to what the user's behaviour does not speak for: every tenth."""
+    explore_window_s: float = Field(3600.0, gt=0)
+    """How long a user's explored items stay the same, so that pages fit together."""
+    read_comments: bool = False
+    """Turn a profile also towards what a comment's text says. The interaction worker then loads the text encoder with
+    the first comment: seconds once, some 350 MB with the built-in profile, and about 2 ms of CPU a comment."""
+    sequence_model: Path | None = None
+    """Folder that ``crosscurrent train sequence`` wrote: what it expects next has a share in recommendations."""
+    steps: int = Field(50, ge=1, le=1000)
+    """Latest actions remembered for each user in order: the visit they are on, and what a sequence model reads."""
     remembered_events: int = Field(1000, ge=1, le=1_000_000)
     """Interaction ids remembered for each user, so that a replay counts nothing twice."""
     covisit_window_s: float = Field(1800.0, gt=0)
     """Two items touched by one user within this time are co-visited."""
+    served_queries: int = Field(20, ge=0, le=10_000)
+    """Latest answers remembered for each user, some 2 KB each, so that impressions and clicks can be joined to them; 0
+    switches the joining off, and with it click-through, reciprocal rank and the learning of weights."""
+    served_hits: int = Field(20, ge=1, le=1000)
+    """How much of each answer is remembered, from its first hit."""
+    served_ttl_s: float = Field(3600.0, gt=0)
+    """How long answers are remembered after a user's last one."""
+    learn_weights: bool = False
+    """Let clicks move the weights of the modalities in searches, for each user and a little for everybody, between half
+    and twice; a query that says its own weights is left alone. ``crosscurrent weights reset`` takes it all back."""
+    weight_rate: float = Field(0.2, gt=0, le=10)
+    """How far one click moves a user's weights."""
+    forgotten_kept_s: float = Field(32 * 86400.0, gt=0)
+    """How long it is kept, under a digest of the id, that a user was forgotten: longer than the interactions topic
+    keeps events, whose replay must not bring the user back."""
 
 
 class MetricsSettings(_Section):

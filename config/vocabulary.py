@@ -105,6 +105,23 @@ class BoostShape(StrEnum):
     GAUSS = "gauss"
 
 
+class RecommendSignal(StrEnum):
+    """What may speak for an item of a recommendation."""
+
+    LONG = "long"
+    """Likeness to what the user liked over time."""
+    SHORT = "short"
+    """Likeness to what the user is on to in this visit."""
+    SEQUENCE = "sequence"
+    """What a trained sequence model foretells."""
+    COVISITED = "covisited"
+    """Others acted on it together with what the user liked last."""
+    TRENDS = "trends"
+    """Many act on it lately."""
+    CONTENT = "content"
+    """Likeness to what many act on lately: for who is cold."""
+
+
 class ResultStatus(StrEnum):
     """How a query ended."""
 

@@ -6,7 +6,7 @@ Heavy libraries are imported late, inside the loaders, so that ``describe`` and 
 import itertools
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -43,19 +43,25 @@ class ProfileFacts:
     missing: tuple[str, ...]
 
 
-def load_encoders(settings: ModelSettings, *, unaligned: bool = False) -> EncoderSet:
+def load_encoders(
+    settings: ModelSettings, *, unaligned: bool = False, only: Collection[Modality] | None = None
+) -> EncoderSet:
     """Load the profile and the heads that the settings name, and warm them up.
 
     Args:
         settings: Profile, heads and device.
         unaligned: Leave all heads out, the profile's too: every modality keeps its model's own space and length, which
             is what heads are trained on.
+        only: Load the encoders of these modalities of the profile and no others; all when None.
 
     Raises:
         Misconfigured: With what is missing and the way out: a package, a file, a head, a device.
     """
     began = time.perf_counter()
     profile = load_profile(settings.profile)
+    if only is not None:
+        kept = {modality: source for modality, source in profile.modalities.items() if modality in only}
+        profile = profile.model_copy(update={"modalities": kept})
     if facts := describe(settings).missing:
         raise Misconfigured(*facts)
     if profile.kind == "deterministic":

@@ -12,8 +12,10 @@ from fusion.explanation_list import list_reasons
 from fusion.gathering import Gathered, gather
 from fusion.index.protocol import VectorIndex
 from fusion.listing import Listing, ListMaker, stages_of
+from fusion.recommend_explore import with_explored
 from fusion.request import RankedHit, Ranking, RankingRequest
 from fusion.scoring import Scored, backgrounds_of, score
+from fusion.signals import contributions
 
 DEEPER: Final = 4
 """How much deeper is searched when groups, near-duplicates or exclusions leave a page short."""
@@ -89,16 +91,21 @@ def _is_done(request: RankingRequest, gathered: Gathered, listing: Listing, spen
 
 
 def _hits(request: RankingRequest, candidates: Candidates, listing: Listing) -> tuple[RankedHit, ...]:
-    order = listing.order[: request.wanted]
-    page = enumerate(order[request.offset :].tolist(), start=request.offset)
-    return tuple(_hit(request, candidates, listing, number, place) for number, place in page)
+    order, explored = listing.order, frozenset[int]()
+    if request.explore is not None:
+        order, explored = with_explored(order, request.explore, candidates.fused)
+    page = enumerate(order[: request.wanted][request.offset :].tolist(), start=request.offset)
+    return tuple(_hit(request, candidates, listing, number, place, aside=place in explored) for number, place in page)
 
 
-def _hit(request: RankingRequest, candidates: Candidates, listing: Listing, number: int, place: int) -> RankedHit:
+def _hit(
+    request: RankingRequest, candidates: Candidates, listing: Listing, number: int, place: int, *, aside: bool
+) -> RankedHit:
     seen, scored, own = listing.seen(place)
     collapsed = tuple(candidates.ids[each] for each in listing.collapsed.get(place, ()))
+    explored = (request.explore.because,) if request.explore is not None and aside else ()
     reasons = (
-        (*because(request, seen, scored, own), *list_reasons(request, candidates, listing, place))
+        (*explored, *because(request, seen, scored, own), *list_reasons(request, candidates, listing, place))
         if request.explain
         else ()
     )
@@ -111,6 +118,7 @@ def _hit(request: RankingRequest, candidates: Candidates, listing: Listing, numb
         because=reasons,
         boosts={} if scored.boosted_by is None else scored.boosted_by.of(own),
         collapsed=collapsed,
+        signals={} if scored.blended is None else contributions(request.signals, scored.blended, own),
     )
 
 

@@ -101,13 +101,28 @@ def plan_searches(
             deadline=request.deadline,
         )
 
+    deeper = request.depth + len(request.exclude)  # what a user has seen is what lies nearest to their taste
     planned = [search(target, query) for target in modalities for query in _queries(request, target, backgrounds)]
     together = _together(request, dict.fromkeys(_part_modalities(request), 1.0))
     if len(modalities) > 1 and len(together):
         planned.append(search(FUSED, together))
-    if request.profile is not None and (request.personalise > 0 or not request.parts):
+    planned += [replace(search(FUSED, vector), count=deeper) for vector in _directions(request)]
+    if request.profile is not None and not request.signals and (request.personalise > 0 or not request.parts):
         planned.append(search(FUSED, request.profile.astype(np.float64)))
     return planned
+
+
+def _directions(request: RankingRequest) -> list[Matrix]:
+    """Where a recommendation's signals point, and where it steps aside to."""
+    vectors = [signal.vector for signal in request.signals if signal.vector is not None]
+    vectors += [request.explore.direction] if request.explore is not None else []
+    return [vector.astype(np.float64) for vector in vectors]
+
+
+def named_ids(request: RankingRequest) -> list[ItemId]:
+    """Items that a boost or a signal names, but for the excluded ones, in order."""
+    named = request.boosts.keys() | {item_id for signal in request.signals for item_id in signal.scores}
+    return sorted(named - request.exclude)
 
 
 def _part_modalities(request: RankingRequest) -> set[Modality]:

@@ -13,6 +13,7 @@ from fusion.candidates import (
     first_stretches,
     found_ids,
     holds_everything,
+    named_ids,
     plan_searches,
 )
 from fusion.index.filters import parse_filter
@@ -68,7 +69,7 @@ async def gather(
     asked = replace(asked, deadline=_share_of_time(request, SEARCHING))
     searches = plan_searches(asked, modalities, backgrounds)
     report = await index.search(searches)
-    wanted = [*found_ids(report, request), *sorted(request.boosts.keys() - request.exclude)]
+    wanted = [*found_ids(report, request), *named_ids(request)]
     read = await index.read(wanted, deadline=_share_of_time(request, READING))
     candidates = assemble(_selected(read.items, request), modalities, index.dims)
     return Gathered(

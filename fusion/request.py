@@ -16,10 +16,13 @@ from config.vocabulary import (
     MissingRule,
     Modality,
     RankingMethod,
+    RecommendSignal,
     Similarity,
 )
 from fusion.arrangement import Collapse, Coverage, GroupBy, check_arrangement
 from fusion.boosts import Boost, Boosted, check_boosts
+from fusion.recommend_explore import Explore
+from fusion.signals import Signal
 
 NEAR_SHARE: Final = 1.0 / 3.0
 """Share of the score that ``near`` decides unless it says: a place settles what the content leaves close."""
@@ -89,6 +92,8 @@ class RankingRequest:
         boost_because: Sentence shown on boosted hits when explaining.
         asked_at_ms: When it was asked, in milliseconds since 1970: what recency is measured from.
         deadline: When an answer is worth nothing any more, on the event loop's clock; None for never.
+        signals: What a recommendation is made of; they decide all of the score but for the place.
+        explore: Places given to what the signals do not speak for; None for none.
 
     Raises:
         RejectEvent: ``INVALID_EVENT`` with the path of the field in the query event and what it may be.
@@ -123,6 +128,8 @@ class RankingRequest:
     boost_by: tuple[Boost, ...] = ()
     asked_at_ms: int = 0
     deadline: float | None = None
+    signals: tuple[Signal, ...] = ()
+    explore: Explore | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no ranking can be made of."""
@@ -188,6 +195,7 @@ class RankedHit:
     """One place of the ranking; ``score`` is in [0, 1], ``rank`` counts from 1 over all pages.
 
     ``boosts`` is what each boost said, by its name; ``collapsed`` are the near-duplicates that the hit stands for.
+    ``signals`` is what each signal of a recommendation gave to the score, before the place took its share.
     """
 
     rank: int
@@ -198,6 +206,24 @@ class RankedHit:
     because: tuple[str, ...] = ()
     boosts: Mapping[str, Boosted] = field(default_factory=dict)
     collapsed: tuple[ItemId, ...] = ()
+    signals: Mapping[RecommendSignal, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recommended:
+    """Every constant that a recommendation was made with.
+
+    Args:
+        shares: Of the signals that had something to say; they sum to 1.
+        explore: Share of the places that were explored.
+        explore_window_s: How long these stay the same.
+        allow_seen: Whether what the user acted on may be shown again.
+    """
+
+    shares: Mapping[RecommendSignal, float]
+    explore: float
+    explore_window_s: float
+    allow_seen: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +236,7 @@ class Ranking:
         failed_shards: Shards that did not answer; the ranking is partial when there are any.
         search_s: Seconds spent asking the index.
         fuse_s: Seconds spent scoring, fusing and ranking.
+        recommended: How it was made, when it is a recommendation.
     """
 
     hits: tuple[RankedHit, ...]
@@ -218,6 +245,7 @@ class Ranking:
     failed_shards: tuple[int, ...] = ()
     search_s: float = 0.0
     fuse_s: float = 0.0
+    recommended: Recommended | None = None
 
 
 def _refuse(path: str, message: str) -> NoReturn:

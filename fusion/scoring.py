@@ -12,6 +12,7 @@ from fusion.calibration import Calibration, background_of, calibrate
 from fusion.candidates import Candidates
 from fusion.places import closeness, distances_km
 from fusion.request import RankingRequest
+from fusion.signals import Blended, blend
 from fusion.similarity import Matrix, compare
 from fusion.strategies import Scores, fuse
 
@@ -27,6 +28,7 @@ class Scored:
         boosts: In [0, 1]; None without any.
         distances_km: NaN where an item has no place; None without ``near``.
         boosted_by: What age, popularity and numbers said; None without any such boost.
+        blended: What a recommendation's signals make of them; None without any.
     """
 
     total: Matrix
@@ -35,6 +37,7 @@ class Scored:
     boosts: Matrix | None
     distances_km: Matrix | None
     boosted_by: Boosts | None = None
+    blended: Blended | None = None
 
 
 def backgrounds_of(
@@ -59,6 +62,8 @@ def score(
     total = _blend(total, profile, request.personalise)
     boosts = _boosts(request, candidates)
     total = _blend(total, boosts, request.boost_share)
+    blended = blend(request.signals, candidates.ids, candidates.fused) if request.signals else None
+    total = total if blended is None else blended.total
     if total is None:
         raise RejectEvent(Reason.INVALID_EVENT, "holds nothing to search by: give at least one part", field="parts")
     boosted_by = boosts_of(request.boost_by, candidates.facts(request.asked_at_ms), request.missing)
@@ -73,6 +78,7 @@ def score(
         boosts=boosts,
         distances_km=distances,
         boosted_by=boosted_by,
+        blended=blended,
     )
 
 

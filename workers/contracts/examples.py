@@ -97,6 +97,7 @@ USER_PROFILE: dict[str, Any] = {
     "vector": "mpkZP83MTD8=",
     "strength": 1.5,
     "recent": ["kanagawa-0042"],
+    "steps": [{"item_id": "kanagawa-0042", "weight": 1.5, "at_ms": 1777636980000, "session_id": "s-3"}],
 }
 
 TAG_COUNTS: dict[str, Any] = {

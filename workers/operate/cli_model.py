@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from workers.operate import cli_alignment, cli_evaluate, cli_weights
+from workers.operate import cli_alignment, cli_evaluate, cli_replay, cli_sequence, cli_weights
 from workers.operate.console import Commands, progress_console, show_report
 
 _train = typer.Typer(
@@ -27,6 +27,8 @@ def register(app: typer.Typer) -> None:
     cli_alignment.register(_train)
     cli_weights.register(_train)
     cli_evaluate.register(_evaluate)
+    cli_sequence.register(_train)
+    cli_replay.register(_evaluate)
     app.add_typer(_train, name="train")
     app.add_typer(_evaluate, name="evaluate")
 

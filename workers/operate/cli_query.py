@@ -4,7 +4,15 @@ from typing import Annotated, Any
 
 import typer
 
-from config.vocabulary import FusionStrategy, Modality, QueryKind, RankingMethod, ResultStatus, Similarity
+from config.vocabulary import (
+    FusionStrategy,
+    Modality,
+    QueryKind,
+    RankingMethod,
+    RecommendSignal,
+    ResultStatus,
+    Similarity,
+)
 from workers.operate.cli_options import settings_of
 from workers.operate.console import ExitCode, output
 from workers.operate.ordering_options import BOOST_HELP, ordering
@@ -81,12 +89,20 @@ def recommend(  # noqa: PLR0917 - options, which typer passes by name
     k: _K = None,
     filter_: _Filter = "",
     search_in: _In = "",
+    share: Annotated[
+        list[str] | None, typer.Option(help=f"NAME=SHARE of the score: {', '.join(RecommendSignal)}; repeat.")
+    ] = None,
+    explore: Annotated[float | None, typer.Option(help="Share of the places for something else.", min=0, max=1)] = None,
+    again: Annotated[bool, typer.Option("--again", help="Also show what the user acted on already.")] = False,
     explain: _Explain = False,
     as_json: _Json = False,
     timeout_s: _Timeout = _DEFAULT_TIMEOUT_S,
 ) -> None:
     """Recommend items by what a user did; trends for a user who did nothing yet."""
     fields = _common(k, filter_, search_in, None, None) | {"user_id": user}
+    chosen = {"shares": _shares(share or []) or None, "explore": explore, "allow_seen": again or None}
+    if made := {name: value for name, value in chosen.items() if value is not None}:
+        fields["recommend"] = made
     _ask(ctx, QueryKind.RECOMMEND, fields, explain=explain, as_json=as_json, timeout_s=timeout_s)
 
 
@@ -122,6 +138,13 @@ def _common(
         "similarity": similarity.value if similarity else None,
     }
     return {name: value for name, value in given.items() if value is not None}
+
+
+def _shares(written: list[str]) -> dict[str, float]:
+    try:
+        return {name: float(share) for name, _, share in (one.partition("=") for one in written)}
+    except ValueError as exc:
+        raise typer.BadParameter(f"--share is NAME=SHARE, such as short=0.5, not {', '.join(written)}") from exc
 
 
 def _near(written: str) -> dict[str, float]:

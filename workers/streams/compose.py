@@ -1,6 +1,7 @@
 """Settings to a role's handler: the composition root's middle. Heavy libraries are imported here and late.
 
-Only the roles that embed load encoders: an interaction worker imports no deep-learning library at all.
+Only the roles that embed load encoders: an interaction worker imports no deep-learning library, unless it is told to
+read comments and one comes.
 """
 
 import asyncio
@@ -8,8 +9,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from config.errors import Misconfigured
 from config.settings import Settings
-from config.vocabulary import Role
+from config.vocabulary import ModelRef, Role
 from encoders.identity import identify
 from fusion.calibration import Calibration
 from fusion.index.protocol import VectorIndex
@@ -22,6 +24,9 @@ from workers.streams.records import Handler, Ledger, NoLedger, Publisher
 
 if TYPE_CHECKING:
     from workers.streams.tag_counter import TagCounter
+
+if TYPE_CHECKING:
+    from fusion.learning.sequence import SequenceNetwork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +79,8 @@ async def compose(
 def _interactions(settings: Settings, *, publisher: Publisher, metrics: Metrics, stack: AsyncExitStack) -> Parts:
     from fusion.index.redis_index import RedisVectorIndex
     from fusion.people.redis_store import RedisPeopleStore
+    from workers.streams.comments import CommentReader
+    from workers.streams.feedback import Feedback
     from workers.streams.interactions import InteractionHandler
 
     space = identify(settings.model)
@@ -82,6 +89,9 @@ def _interactions(settings: Settings, *, publisher: Publisher, metrics: Metrics,
     stack.push_async_callback(index.close)
     people = RedisPeopleStore(settings.redis, settings.people, space.model, space.dims)
     stack.push_async_callback(people.close)
+    comments = CommentReader(settings.model) if settings.people.read_comments else None
+    if comments is not None:
+        stack.push_async_callback(comments.close)
     handler = InteractionHandler(
         index=index,
         people=people,
@@ -89,6 +99,8 @@ def _interactions(settings: Settings, *, publisher: Publisher, metrics: Metrics,
         settings=settings.people,
         profiles_topic=Topic.PROFILES.named(settings.kafka.topic_prefix),
         max_event_bytes=settings.kafka.max_event_bytes,
+        comments=comments,
+        feedback=Feedback(metrics),
     )
     return Parts(handler=handler, index=index, gauges=Gauges(metrics, index))
 
@@ -186,7 +198,27 @@ def _queries(settings: Settings, shared: dict[str, Any], stack: AsyncExitStack) 
         **shared,
         people=people,
         settings=settings.query,
+        behaviour=settings.people,
+        sequence=_sequence(settings, encoders.model),
         results_topic=Topic.RESULTS.named(settings.kafka.topic_prefix),
     )
     stack.callback(handler.close)
     return handler
+
+
+def _sequence(settings: Settings, model: ModelRef) -> "SequenceNetwork | None":
+    """The trained sequence model, if one is named.
+
+    Raises:
+        Misconfigured: It cannot be read, or was trained in another model's space.
+    """
+    from fusion.learning.sequence import SequenceNetwork
+
+    folder = settings.people.sequence_model
+    network = SequenceNetwork.load(folder) if folder is not None else None
+    if network is not None and network.model != model:
+        raise Misconfigured(
+            f"people.sequence_model: {folder} was trained on vectors of {network.model or 'a file'}, these are of "
+            f"{model}: train it again with 'crosscurrent train sequence'"
+        )
+    return network

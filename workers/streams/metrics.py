@@ -32,6 +32,7 @@ _SEARCHABLE_EDGES_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0, 3
 _QUERY_EDGES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 5.0, 10.0)
 _ENCODE_EDGES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _WAIT_EDGES_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+_RECIPROCAL_EDGES = (0.02, 0.05, 0.1, 0.125, 0.2, 0.25, 1 / 3, 0.5, 1.0)
 _SIZE_EDGES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
@@ -48,6 +49,7 @@ class Metrics:
         self._role = role
         self._delivery()
         self._work()
+        self._feedback()
         self._lag()
         self._zero()
 
@@ -87,6 +89,14 @@ class Metrics:
         self.calibration_refreshes = self._counter("calibration_refreshes", text, ("outcome",))
         self.device_memory = self._gauge("device_memory_bytes", "Memory that the model holds on the accelerator.")
         self.build_info = self._gauge("build_info", "Always 1: what runs here.", ("version", "model"))
+
+    def _feedback(self) -> None:
+        self.impressions = self._counter("impressions", "Hits that users are known to have seen.")
+        self.clicks = self._counter("clicks", "Hits that users clicked, liked, shared or bought.")
+        text = "Clicks by hits seen; one of an hour ago counts half."
+        self.click_through = self._gauge("click_through_ratio", text)
+        text = "One over the rank of an answer's first click; its mean is the mean reciprocal rank."
+        self.reciprocal_rank = self._histogram("reciprocal_rank", text, _RECIPROCAL_EDGES)
 
     def _lag(self) -> None:
         self.consumer_lag = self._gauge("consumer_lag", "Events not yet finished.", ("topic", "partition"))

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from pydantic import TypeAdapter, ValidationError
 
 from config.errors import Reason, RejectEvent, RetryLater
-from config.settings import MediaSettings, QuerySettings
+from config.settings import MediaSettings, PeopleSettings, QuerySettings
 from config.vocabulary import QueryId
 from fusion.index.protocol import VectorIndex
 from fusion.people.protocol import PeopleStore
+from fusion.recommend_sources import SequenceModel
 from workers.contracts.base import WireQueryId
 from workers.contracts.parse import parse_event, salvage
 from workers.contracts.query import QUERIES, Query
@@ -31,6 +32,7 @@ from workers.streams.query_ordering import told
 from workers.streams.query_parts import PartEncoder
 from workers.streams.query_request import check_page
 from workers.streams.query_results import ResultSender, answered, failed, timings
+from workers.streams.query_served import ServedKeeper
 from workers.streams.records import Done, Outcome, Publisher, Record, Refused
 from workers.streams.timing import now_ms
 from workers.streams.together import together
@@ -63,6 +65,8 @@ class QueryHandler:
         calibration: Gives the background of each (query modality, item modality) pair.
         results_topic: Full name of the shared results topic.
         max_event_bytes: Largest query accepted.
+        behaviour: How recommendations are made of behaviour.
+        sequence: Foretells what a user does next; None without a trained model.
     """
 
     def __init__(
@@ -79,6 +83,8 @@ class QueryHandler:
         results_topic: str,
         max_event_bytes: int,
         observer: Observer | None = None,
+        behaviour: PeopleSettings | None = None,
+        sequence: SequenceModel | None = None,
     ) -> None:
         self._model = batcher.encoders.model
         self._settings = settings
@@ -90,7 +96,10 @@ class QueryHandler:
             people=people,
             calibration=calibration,
             settings=settings,
+            behaviour=behaviour or PeopleSettings(),
+            sequence=sequence,
         )
+        self._keeper = ServedKeeper(people.served, behaviour or PeopleSettings())
         self._results = ResultSender(publisher, results_topic)
         self._max_event_bytes = max_event_bytes
         self._observer = observer or Unobserved()
@@ -190,6 +199,7 @@ class QueryHandler:
         took_s = time.perf_counter() - began - clock.seconds["encode"]
         # Whatever is not fusion's own work was waiting for a store.
         clock.seconds |= {"search": max(0.0, took_s - ranking.fuse_s), "fuse": ranking.fuse_s}
+        self._keeper.keep(query, ranking)
         self._observe(len(ranking.failed_shards), degraded=bool(question.warnings or ranking.failed_shards))
         return answered(
             query.query_id,

@@ -6,10 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.errors import Reason, RejectEvent
-from config.settings import QuerySettings
-from config.vocabulary import Modality, ModelRef
+from config.settings import PeopleSettings, QuerySettings
+from config.vocabulary import Modality, ModelRef, RecommendSignal
+from fusion.recommend import RecommendOptions
+from fusion.recommend_sources import SequenceModel
 from fusion.request import QueryPart, RankingRequest
-from workers.contracts.query import Query
+from workers.contracts.query import Query, Recommend
 from workers.streams.query_ordering import ordered
 
 _CLIP = frozenset({Modality.IMAGE, Modality.AUDIO})
@@ -45,6 +47,29 @@ def searched(query: Query, modalities: Collection[Modality], model: ModelRef) ->
     return frozenset(there), [
         f"{each} was not searched: {model} has no vectors of it" for each in sorted(wanted - there)
     ]
+
+
+def recommend_options(query: Query, people: PeopleSettings) -> RecommendOptions:
+    """What a query says of its recommendation, and the settings where it says nothing.
+
+    Raises:
+        RejectEvent: If no signal is left with a share.
+    """
+    asked = query.recommend or Recommend()
+    return RecommendOptions(
+        shares={**people.shares, **(asked.shares or {})},
+        explore=people.explore if asked.explore is None else asked.explore,
+        explore_window_s=people.explore_window_s,
+        allow_seen=asked.allow_seen,
+    )
+
+
+def unheard(query: Query, sequence: SequenceModel | None) -> tuple[str, ...]:
+    """A warning where a query gives a share to a sequence model that is not there."""
+    shares = query.recommend.shares if query.recommend is not None else None
+    if sequence is not None or not (shares or {}).get(RecommendSignal.SEQUENCE):
+        return ()
+    return ("the signal 'sequence' has no say: this worker has no sequence model (people.sequence_model)",)
 
 
 def ranking_request(

@@ -8,9 +8,10 @@ from typing import Final
 
 from config.errors import Reason, RejectEvent, RetryLater
 from config.vocabulary import ModelRef, QueryId, ResultStatus
+from fusion import request as fused
 from fusion.request import RankedHit, Ranking
 from workers.contracts.ordering import Ordering
-from workers.contracts.result import Hit, ModalityScore, QueryError, Result, Timings
+from workers.contracts.result import Hit, ModalityScore, QueryError, Recommended, Result, Timings
 from workers.streams.query_ordering import boost_scores
 from workers.streams.records import Publisher
 
@@ -44,6 +45,7 @@ def answered(
         hits=tuple(_hit(hit, explain=explain) for hit in ranking.hits),
         candidates=ranking.candidates,
         ordering=ordering if explain else None,
+        recommended=_told(ranking.recommended) if explain and ranking.recommended else None,
         model=str(model),
         warnings=tuple(dict.fromkeys([*warnings, *ranking.warnings])),
     )
@@ -57,6 +59,15 @@ def failed(query_id: QueryId, model: ModelRef, error: RejectEvent) -> Result:
         status=ResultStatus.ERROR,
         model=str(model),
         error=QueryError(code=error.reason, message=error.message, field=error.field),
+    )
+
+
+def _told(made: fused.Recommended) -> Recommended:
+    return Recommended(
+        shares={name: round(share, _SCORE_DIGITS) for name, share in made.shares.items()},
+        explore=made.explore,
+        explore_window_s=made.explore_window_s,
+        allow_seen=made.allow_seen,
     )
 
 
@@ -79,6 +90,7 @@ def _hit(hit: RankedHit, *, explain: bool) -> Hit:
         because=hit.because if explain else (),
         boosts=boost_scores(hit, _SCORE_DIGITS) if explain else {},
         collapsed=hit.collapsed,
+        signals={name: round(part, _SCORE_DIGITS) for name, part in hit.signals.items()} if explain else {},
     )
 
 
