@@ -33,10 +33,12 @@ from fusion.index.protocol import (
 )
 from fusion.index.redis_check import check_shard
 from fusion.index.redis_search import ShardSearch, merge_shards, search_shard
+from fusion.index.segment_layout import pack_segments, unpack_segments
 
 _WRITE: Final = Script(Path(__file__).with_name("write_item.lua"))
 _READ: Final = Script(Path(__file__).with_name("read_items.lua"))
 _READ_AT_ONCE: Final = 256
+_READ_WHOLE_AT_ONCE: Final = 16  # an item's segments may be a hundred times its vectors
 _OUTCOMES: Final = (WriteOutcome.STALE, WriteOutcome.APPLIED)
 _Read = TypeVar("_Read")
 
@@ -110,13 +112,14 @@ class RedisVectorIndex:
         version = (str(self._model), change.version.occurred_at_ms, change.version.offset)
         build = (self._settings.quantisation, self._settings.build_effort, change.item_id)
         if isinstance(change, Tombstone):
-            return [*version, "", b"", *build, *[b""] * len(self._targets)]
+            return [*version, "", b"", *build, b"", *[b""] * len(self._targets)]
         vectors = {
             **{str(name): vector for name, vector in change.vectors.items()},
             FUSED: fused_vector(change.vectors),
         }
         blobs = [np.asarray(vectors[name], "<f4").tobytes() if name in vectors else b"" for name in self._targets]
-        return [*version, dump_attributes(change.attributes), pack_vectors(change.vectors), *build, *blobs]
+        packed = pack_vectors(change.vectors)
+        return [*version, dump_attributes(change.attributes), packed, *build, pack_segments(change.segments), *blobs]
 
     async def search(self, searches: Sequence[VectorSearch]) -> SearchReport:
         """Ask all shards at once, each all searches in one round trip; see ``VectorIndex.search``.
@@ -153,19 +156,29 @@ class RedisVectorIndex:
 
     async def fetch(self, item_ids: Sequence[ItemId]) -> dict[ItemId, Item]:
         """Read items with their full-precision vectors; see ``VectorIndex.fetch``."""
+        return await self._fetch(item_ids, whole=False)
+
+    async def fetch_whole(self, item_ids: Sequence[ItemId]) -> dict[ItemId, Item]:
+        """Read items with their segments; see ``VectorIndex.fetch_whole``."""
+        return await self._fetch(item_ids, whole=True)
+
+    async def _fetch(self, item_ids: Sequence[ItemId], *, whole: bool) -> dict[ItemId, Item]:
         wanted = list(dict.fromkeys(item_ids))
         by_shard = self._by_shard(wanted)
         parts = await asyncio.gather(
-            *(self._fetch_shard(shard, [wanted[place] for place in places]) for shard, places in by_shard.items())
+            *(
+                self._fetch_shard(shard, [wanted[place] for place in places], whole=whole)
+                for shard, places in by_shard.items()
+            )
         )
         return {item.item_id: item for part in parts for item in part}
 
-    async def _fetch_shard(self, shard: int, item_ids: Sequence[ItemId]) -> list[Item]:
+    async def _fetch_shard(self, shard: int, item_ids: Sequence[ItemId], *, whole: bool) -> list[Item]:
         keys = [self._keys.item(shard, item_id) for item_id in item_ids]
         # In calls of bounded length: a script holds the server, and so does writing its reply.
-        calls = [
-            (keys[start : start + _READ_AT_ONCE], [str(self._model)]) for start in range(0, len(keys), _READ_AT_ONCE)
-        ]
+        step = _READ_WHOLE_AT_ONCE if whole else _READ_AT_ONCE
+        arguments: list[Argument] = [str(self._model), int(whole)]
+        calls = [(keys[start : start + step], arguments) for start in range(0, len(keys), step)]
         replies = [reply for part in await self._connection.ask(_READ.commands(calls)) for reply in part]
         return [_item(item_id, reply) for item_id, reply in zip(item_ids, replies, strict=True) if reply[2] is not None]
 
@@ -215,11 +228,12 @@ class RedisVectorIndex:
 
 
 def _item(item_id: ItemId, reply: Sequence[bytes]) -> Item:
-    version, attributes, vectors = reply
+    version, attributes, vectors, *rest = reply
     occurred_at_ms, offset = version.decode().split(":")
     return Item(
         item_id=item_id,
         version=Version(int(occurred_at_ms), int(offset)),
         vectors=unpack_vectors(vectors),
         attributes=load_attributes(attributes),
+        segments=unpack_segments(rest[0] or b"") if rest else (),
     )
