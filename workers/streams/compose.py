@@ -104,7 +104,11 @@ async def _embedding(
 def _content(settings: Settings, shared: dict[str, Any], stack: AsyncExitStack) -> Handler:
     from workers.streams.content import ContentHandler
 
-    handler = ContentHandler(**shared, vectors_topic=Topic.VECTORS.named(settings.kafka.topic_prefix))
+    handler = ContentHandler(
+        **shared,
+        vectors_topic=Topic.VECTORS.named(settings.kafka.topic_prefix),
+        content=settings.content,
+    )
     stack.callback(handler.close)
     return handler
 
