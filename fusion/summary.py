@@ -17,7 +17,7 @@ import numpy as np
 from config.vocabulary import ItemId, Modality
 from fusion.calibration import Calibration
 from fusion.index.protocol import Item, Segment
-from fusion.request import QueryPart
+from fusion.request import QueryPart, Ranking
 from fusion.segment_table import KINDS, SegmentTable
 from fusion.similarity import Matrix
 from fusion.submodular import Objective, choose, exemplar_groups
@@ -85,6 +85,13 @@ class Summary:
             before, words = lines.get(each.item_id, ""), " ".join(each.segment.text.split())
             lines[each.item_id] = before + (" " if before and before[-1] not in _FULL_STOPS else "") + words
         return "\n".join(lines.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummarisedRanking(Ranking):
+    """A ranking together with the summary of what it found."""
+
+    summary: Summary
 
 
 def summarise(items: Sequence[Item], request: SummaryRequest, calibration: Calibration) -> Summary:

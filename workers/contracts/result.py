@@ -6,6 +6,7 @@ from config.errors import Reason
 from config.vocabulary import Modality, ResultStatus
 from workers.contracts.attributes import WireAttributes
 from workers.contracts.base import Event, Wire, WireItemId, WireQueryId
+from workers.contracts.summary import Summary
 
 
 class ModalityScore(Wire):
@@ -70,7 +71,9 @@ class Result(Event):
     status: ResultStatus
     """``ok``; ``partial`` when a shard did not answer (see ``warnings``); ``error`` when there is no answer."""
     hits: tuple[Hit, ...] = ()
-    """What was found, best first."""
+    """What was found, best first; of a summary the items that it is of."""
+    summary: Summary | None = None
+    """The summary; present when the query asked for one and was answered."""
     timings_ms: Timings = Timings()
     """Where the time went."""
     candidates: int = Field(0, ge=0)

@@ -15,6 +15,7 @@ from fusion.request import QueryPart, Ranking, RankingRequest
 from workers.contracts.query import Query
 from workers.streams.query_parts import PartEncoder
 from workers.streams.query_request import ranking_request, searched
+from workers.streams.summaries import Summariser
 from workers.streams.timing import now_ms
 
 
@@ -45,6 +46,7 @@ class Answerer:
         self._people = people
         self._calibration = calibration
         self._settings = settings
+        self._summaries = Summariser(index, calibration)
 
     async def prepare(self, query: Query) -> Question:
         """Encode what a query shows and make one request of it.
@@ -54,9 +56,6 @@ class Answerer:
             RejectEvent: The query can never be answered as it is.
             RetryLater: The device is away.
         """
-        if query.kind is QueryKind.SUMMARIZE:
-            message = "summaries are not in this version; use search, recommend or similar"
-            raise RejectEvent(Reason.INVALID_EVENT, message, field="kind")
         search_in, unsearched = searched(query, self._encoders.modalities, self._encoders.model)
         parts, unused = await self._parts.encode(query) if query.parts else ([], [])
         request = ranking_request(query, parts, search_in, self._settings)
@@ -81,9 +80,14 @@ class Answerer:
             )
         if query.kind is QueryKind.SIMILAR:
             request = await self._like_its_item(query, request)
+        if named := self._summaries.named(query):
+            return await self._summaries.of_named(named, query, request)
         request, warnings = await self._personal(query, request)
         ranking = await answer(request, self._index, self._calibration)
-        return replace(ranking, warnings=(*warnings, *ranking.warnings))
+        ranking = replace(ranking, warnings=(*warnings, *ranking.warnings))
+        if query.kind is QueryKind.SUMMARIZE:
+            return await self._summaries.of_found(ranking, query, request)
+        return ranking
 
     async def _like_its_item(self, query: Query, request: RankingRequest) -> RankingRequest:
         """Ask with the item's own vectors for everything but the item."""

@@ -9,8 +9,10 @@ from typing import Final
 from config.errors import Reason, RejectEvent, RetryLater
 from config.vocabulary import ModelRef, QueryId, ResultStatus
 from fusion.request import RankedHit, Ranking
+from fusion.summary import SummarisedRanking
 from workers.contracts.result import Hit, ModalityScore, QueryError, Result, Timings
 from workers.streams.records import Publisher
+from workers.streams.summaries import on_wire
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,7 @@ def answered(query_id: QueryId, ranking: Ranking, model: ModelRef, warnings: Seq
         occurred_at=datetime.now(UTC),
         status=ResultStatus.PARTIAL if ranking.failed_shards else ResultStatus.OK,
         hits=tuple(_hit(hit, explain=explain) for hit in ranking.hits),
+        summary=on_wire(ranking.summary) if isinstance(ranking, SummarisedRanking) else None,
         candidates=ranking.candidates,
         model=str(model),
         warnings=tuple(dict.fromkeys([*warnings, *ranking.warnings])),
