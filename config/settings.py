@@ -132,6 +132,19 @@ class MediaSettings(_Section):
     """Frames sampled evenly from a clip."""
 
 
+class ContentSettings(_Section):
+    """What is kept of an item beside its vectors, so that it can be summarised."""
+
+    segments: bool = True
+    """Keep passages, frames and stretches of sound with their places; each costs its words and a byte a dimension."""
+    max_passages: int = Field(32, ge=1, le=256)
+    """Most passages of a text; in longer texts short neighbouring sentences are joined."""
+    max_frames: int = Field(8, ge=1, le=64)
+    """Most frames of a clip, of the ``media.video_frames`` that are sampled."""
+    max_stretches: int = Field(8, ge=1, le=64)
+    """Most stretches of a sound: 6 s each, longer in sounds that have more than that."""
+
+
 class DeliverySettings(_Section):
     """How events are taken, retried and finished."""
 
@@ -279,6 +292,7 @@ class Settings(BaseSettings):
     redis: RedisSettings = Field(default_factory=RedisSettings)
     model: ModelSettings = Field(default_factory=ModelSettings)
     media: MediaSettings = Field(default_factory=MediaSettings)
+    content: ContentSettings = Field(default_factory=ContentSettings)
     delivery: DeliverySettings = Field(default_factory=DeliverySettings)
     query: QuerySettings = Field(default_factory=QuerySettings)
     people: PeopleSettings = Field(default_factory=PeopleSettings)

@@ -10,6 +10,7 @@ and in 0.66 instead of 0.52 before graded ones, for the same number of pictures 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -46,7 +47,7 @@ def attend_to_motion(frames: Sequence[ImageInput]) -> list[ImageInput]:
     shown: list[ImageInput] = []
     for number, (frame, mask) in enumerate(zip(frames, masks, strict=True)):
         turn = number % 3
-        shown.append(frame if turn == 0 else ImageInput(pixels=_cut(frame.pixels, mask, alone=turn == 2)))
+        shown.append(frame if turn == 0 else replace(frame, pixels=_cut(frame.pixels, mask, alone=turn == 2)))
     return shown
 
 

@@ -35,8 +35,8 @@ def decode_video(
     moves before a still ground, some of the pictures show it nearer or alone (see ``media.motion``).
 
     Returns:
-        Pictures in order of time (fewer than asked for if the clip has fewer), and its sound, None without one that can
-        be heard.
+        Pictures in order of time, each with its ``time_s`` (fewer than asked for if the clip has fewer), and its
+        sound, None without one that can be heard.
 
     Raises:
         MediaRejected: If it is empty, too large in bytes or pixels, has no pictures, or is broken.
@@ -73,7 +73,7 @@ def _length_s(container: Any, stream: Any) -> float:
 
 def _sample_by_seeking(container: Any, stream: Any, length_s: float, settings: MediaSettings) -> list[ImageInput]:
     """Decode one picture in the middle of each span; empty when the container turns out not to be searchable."""
-    start_s = float((stream.start_time or 0) * stream.time_base)
+    start_s = _start_s(stream)
     span_s = length_s / settings.video_frames
     pictures: list[ImageInput] = []
     seen: set[int] = set()
@@ -82,10 +82,15 @@ def _sample_by_seeking(container: Any, stream: Any, length_s: float, settings: M
             frame = _frame_at(container, stream, start_s + (number + 0.5) * span_s)
             if frame is not None and frame.pts not in seen and frame.width * frame.height <= settings.max_pixels:
                 seen.add(frame.pts)
-                pictures.append(_to_picture(frame))
+                pictures.append(_to_picture(frame, start_s))
     except av.FFmpegError:
         return pictures  # what could be decoded; nothing sends the caller to the one-pass way
     return pictures
+
+
+def _start_s(stream: Any) -> float:
+    """Time stamp of the first picture: broadcasts begin at any hour."""
+    return float((stream.start_time or 0) * stream.time_base)
 
 
 def _frame_at(container: Any, stream: Any, wanted_s: float) -> Any:
@@ -108,17 +113,19 @@ def _sample_in_one_pass(data: bytes, settings: MediaSettings, field: str) -> lis
     last = None
     with open_container(data, settings, what="clip", field=field) as container:
         stream = _video_stream(container, settings, field)
+        start_s = _start_s(stream)
         for number, frame in enumerate(_frames(container, stream, settings, stop_after=max(wanted))):
             last = frame
             if number in wanted:
-                pictures.append(_to_picture(frame))
-    return pictures or ([] if last is None else [_to_picture(last)])
+                pictures.append(_to_picture(frame, start_s))
+    return pictures or ([] if last is None else [_to_picture(last, start_s)])
 
 
 def _count_pictures(container: Any, stream: Any, settings: MediaSettings) -> int:
     total = 0
+    until_s = _start_s(stream) + settings.max_seconds
     for packet in container.demux(stream):
-        if packet.size and (packet.pts is None or packet.pts * packet.time_base <= settings.max_seconds):
+        if packet.size and (packet.pts is None or packet.pts * packet.time_base <= until_s):
             total += 1
         if total >= _PICTURES_PER_PASS:
             break
@@ -139,13 +146,14 @@ def _frames(container: Any, stream: Any, settings: MediaSettings, *, stop_after:
             raise
 
 
-def _to_picture(frame: Any) -> ImageInput:
+def _to_picture(frame: Any, start_s: float) -> ImageInput:
     factor = max(1, min(frame.width, frame.height) // SHORT_SIDE)
     small = frame.reformat(
         width=frame.width // factor, height=frame.height // factor, format="rgb24", interpolation="AREA"
     )
     turns = round(getattr(frame, "rotation", 0) / 90)  # telephones film sideways and write down by how much
-    return ImageInput(pixels=np.ascontiguousarray(np.rot90(small.to_ndarray(), turns)))
+    time_s = None if frame.time is None else max(0.0, float(frame.time) - start_s)
+    return ImageInput(pixels=np.ascontiguousarray(np.rot90(small.to_ndarray(), turns)), time_s=time_s)
 
 
 def _sound(data: bytes, settings: MediaSettings, field: str) -> AudioInput | None:

@@ -1,7 +1,7 @@
 """The exact index in memory: the oracle that Redis is measured against, and an index for small collections."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,7 @@ class MemoryVectorIndex:
         self._modalities = frozenset(modalities)
         self._versions: dict[ItemId, Version] = {}
         self._items: dict[ItemId, Item] = {}
+        self._whole: dict[ItemId, Item] = {}
         self._tables: dict[str, _Table] = {}
         self._random = np.random.default_rng()
 
@@ -76,9 +77,11 @@ class MemoryVectorIndex:
             return WriteOutcome.STALE
         self._versions[change.item_id] = change.version
         if isinstance(change, Item):
-            self._items[change.item_id] = change
+            self._items[change.item_id] = replace(change, segments=())
+            self._whole[change.item_id] = change
         else:
             self._items.pop(change.item_id, None)
+            self._whole.pop(change.item_id, None)
         self._tables.clear()
         return WriteOutcome.APPLIED
 
@@ -125,6 +128,10 @@ class MemoryVectorIndex:
     async def fetch(self, item_ids: Sequence[ItemId]) -> dict[ItemId, Item]:
         """Read items; unknown and deleted ids are absent."""
         return {item_id: self._items[item_id] for item_id in item_ids if item_id in self._items}
+
+    async def fetch_whole(self, item_ids: Sequence[ItemId]) -> dict[ItemId, Item]:
+        """Read items with their segments; see ``VectorIndex.fetch_whole``."""
+        return {item_id: self._whole[item_id] for item_id in item_ids if item_id in self._whole}
 
     async def read(self, item_ids: Sequence[ItemId], *, deadline: float | None = None) -> ReadReport:
         """Read items; nothing can be away, or late."""

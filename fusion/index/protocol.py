@@ -23,18 +23,42 @@ class WriteOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A piece of an item that a summary may show: a passage of its text, a frame of its clip, a stretch of its sound.
+
+    Args:
+        modality: How it was encoded: as text, image or audio.
+        source: What of the item its place counts in: a clip's frames and its track lie in ``video``.
+        start: Where it begins, in characters of the text or in seconds; None for a still picture.
+        end: Where it ends; where it begins, for a frame.
+        text: A passage's words; empty for others.
+        codes: One int8 a dimension, its direction (see ``segment_layout``); empty where it is all that the item has of
+            the modality, whose vector then stands for it.
+    """
+
+    modality: Modality
+    source: Modality
+    start: float | None = None
+    end: float | None = None
+    text: str = ""
+    codes: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """An item as stored: its vectors, attributes and version belong together and are written together.
 
     Args:
         vectors: One float32 unit vector of shape (dims,) a modality; not empty.
         attributes: What filters see and results show.
+        segments: What summaries are made of, in reading order; ``fetch`` leaves them out.
     """
 
     item_id: ItemId
     version: Version
     vectors: Mapping[Modality, NDArray[np.float32]]
     attributes: Attributes = field(default_factory=dict)
+    segments: tuple[Segment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,8 +183,12 @@ class VectorIndex(Protocol):
         """Read items with their full-precision vectors, one round trip a shard; unknown and deleted ids are absent."""
         ...
 
+    async def fetch_whole(self, item_ids: Sequence[ItemId]) -> dict[ItemId, Item]:
+        """Read items as ``fetch`` does, and with them their segments, which are many times larger."""
+        ...
+
     async def read(self, item_ids: Sequence[ItemId], *, deadline: float | None = None) -> ReadReport:
-        """The same from every shard that answers by the deadline, on the event loop's clock.
+        """The same as ``fetch`` from every shard that answers by the deadline, on the event loop's clock.
 
         Raises:
             RetryLater: When none of those asked did.

@@ -28,7 +28,8 @@ from fusion.index.protocol import (
 )
 from fusion.index.redis_check import check_shard
 from fusion.index.redis_search import ShardSearch, merge_shards
-from fusion.index.redis_shard import ShardAnswer, ShardSearcher
+from fusion.index.redis_shard import Read, ShardAnswer, ShardSearcher
+from fusion.index.segment_layout import pack_segments
 
 _WRITE: Final = Script(Path(__file__).with_name("write_item.lua"))
 _OUTCOMES: Final = (WriteOutcome.STALE, WriteOutcome.APPLIED)
@@ -114,13 +115,14 @@ class RedisVectorIndex:
         version = (str(self._model), change.version.occurred_at_ms, change.version.offset)
         build = (self._settings.quantisation, self._settings.build_effort, change.item_id)
         if isinstance(change, Tombstone):
-            return [*version, "", b"", *build, *[b""] * len(self._targets)]
+            return [*version, "", b"", *build, b"", *[b""] * len(self._targets)]
         vectors = {
             **{str(name): vector for name, vector in change.vectors.items()},
             FUSED: fused_vector(change.vectors),
         }
         blobs = [np.asarray(vectors[name], "<f4").tobytes() if name in vectors else b"" for name in self._targets]
-        return [*version, dump_attributes(change.attributes), pack_vectors(change.vectors), *build, *blobs]
+        packed = pack_vectors(change.vectors)
+        return [*version, dump_attributes(change.attributes), packed, *build, pack_segments(change.segments), *blobs]
 
     async def search(self, searches: Sequence[VectorSearch]) -> SearchReport:
         """Ask all shards at once, each all searches in one round trip; see ``VectorIndex.search``.
@@ -162,10 +164,17 @@ class RedisVectorIndex:
 
     async def fetch(self, item_ids: Sequence[ItemId]) -> dict[ItemId, Item]:
         """Read items with their full-precision vectors; see ``VectorIndex.fetch``."""
+        return await self._fetch(item_ids, lambda reader: reader.read)
+
+    async def fetch_whole(self, item_ids: Sequence[ItemId]) -> dict[ItemId, Item]:
+        """Read items with their segments; see ``VectorIndex.fetch_whole``."""
+        return await self._fetch(item_ids, lambda reader: reader.read_whole)
+
+    async def _fetch(self, item_ids: Sequence[ItemId], way: Callable[[ItemReader], Read]) -> dict[ItemId, Item]:
         wanted = list(dict.fromkeys(item_ids))
         by_shard = self._by_shard(wanted)
         parts = await asyncio.gather(
-            *(self._readers[shard].read([wanted[place] for place in places]) for shard, places in by_shard.items())
+            *(way(self._readers[shard])([wanted[place] for place in places]) for shard, places in by_shard.items())
         )
         return {item_id: item for part in parts for item_id, item in part.items()}
 

@@ -13,7 +13,7 @@ from fusion.index.layout import fused_vector
 from fusion.index.memory_index import MemoryVectorIndex
 from fusion.index.protocol import FUSED, Item, VectorIndex, VectorSearch, WriteOutcome
 from fusion.index.redis_index import RedisVectorIndex
-from tests.fusion_builders import DIMS, MODEL, item, tombstone, unit
+from tests.fusion_builders import DIMS, MODEL, frame, item, passage, stretch, tombstone, unit
 
 KINDS = ("memory", "redis with 1 shard", "redis with 4 shards")
 
@@ -152,6 +152,70 @@ class TestWriting:
         assert await found(index, text_search(unit(1))) == [item_id]
         assert set(await index.fetch([ItemId(item_id)])) == {item_id}
         assert await index.scan_ids(5) == [item_id]
+
+
+SEGMENTS = (
+    passage("港の朝、船が帰る。", unit(3)),
+    passage("Bye.", unit(4), start=9),
+    frame(1.25, None),
+    frame(None, unit(5)),
+)
+
+
+class TestSegments:
+    """What summaries are made of lies beside an item and is read by who asks for it."""
+
+    async def test_they_are_read_whole_and_by_fetch_not_at_all(self, index: VectorIndex) -> None:
+        """Words, places and directions come back as they were, with the item; a ranking does not pay for them."""
+        vectors = {Modality.TEXT: unit(1), Modality.IMAGE: unit(2)}
+        written = item("a", vectors=vectors, attributes={"year": 2024}, segments=SEGMENTS)
+        await index.write([written, item("b")])
+
+        whole = await index.fetch_whole([ItemId("a"), ItemId("b"), ItemId("unknown")])
+
+        assert {item_id: read.segments for item_id, read in whole.items()} == {"a": SEGMENTS, "b": ()}
+        assert (whole[ItemId("a")].version, whole[ItemId("a")].attributes) == (written.version, written.attributes)
+        np.testing.assert_array_equal(whole[ItemId("a")].vectors[Modality.IMAGE], unit(2))
+        assert (await index.fetch([ItemId("a")]))[ItemId("a")].segments == ()
+
+    async def test_they_go_with_the_version_that_had_them(self, index: VectorIndex) -> None:
+        """A stale write changes none, a newer one replaces all, a deletion takes them along."""
+        a = ItemId("a")
+        words, others = passage("One.", unit(3)), passage("Two.", unit(4))
+        await index.write([item("a", segments=[words]), item("a", at_ms=900, segments=[others])])
+        assert (await index.fetch_whole([a]))[a].segments == (words,)
+
+        await index.write([item("a", at_ms=2000, segments=[others])])
+        assert (await index.fetch_whole([a]))[a].segments == (others,)
+
+        await index.write([item("a", at_ms=3000)])
+        assert (await index.fetch_whole([a]))[a].segments == ()
+
+        await index.write([item("a", at_ms=4000, segments=[words]), tombstone("a", at_ms=5000)])
+        assert await index.fetch_whole([a]) == {}
+        await index.write([item("a", at_ms=6000)])
+        assert (await index.fetch_whole([a]))[a].segments == ()
+
+    async def test_many_are_read_at_once(self, index: VectorIndex) -> None:
+        """More than one call to a server takes."""
+        ids = [ItemId(f"i{number}") for number in range(40)]
+        await index.write([item(each, segments=[passage(each, unit(7))]) for each in ids])
+
+        whole = await index.fetch_whole(ids)
+
+        assert {item_id: read.segments[0].text for item_id, read in whole.items()} == {each: each for each in ids}
+
+    @pytest.mark.parametrize(
+        "segment",
+        [passage("x", unit(1, DIMS + 1)), frame(None, None), stretch(0, 6, unit(1))],
+        ids=["another length", "no vector stands for it", "no such modality"],
+    )
+    async def test_one_without_a_direction_is_refused(self, index: VectorIndex, segment: Any) -> None:
+        """Before anything is written."""
+        with pytest.raises(ValueError, match="segment"):
+            await index.write([item("good"), item("a", segments=[segment])])
+
+        assert await index.fetch([ItemId("good")]) == {}
 
 
 class TestRefusing:

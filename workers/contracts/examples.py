@@ -88,6 +88,10 @@ ITEM_VECTORS: dict[str, Any] = {
     "dims": 2,
     "vectors": {"text": "mpkZP83MTD8="},
     "attributes": {"category": "places"},
+    "segments": [
+        {"modality": "text", "source": "text", "start": 0, "end": 9, "text": "港の朝、船が帰る。", "codes": "X38="},
+        {"modality": "image", "source": "video", "start": 1.5, "end": 1.5, "codes": "f0A="},
+    ],
 }
 
 USER_PROFILE: dict[str, Any] = {

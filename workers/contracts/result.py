@@ -7,6 +7,7 @@ from config.vocabulary import Modality, RecommendSignal, ResultStatus
 from workers.contracts.attributes import AttributeName, AttributeValue
 from workers.contracts.base import Event, Wire, WireItemId, WireQueryId
 from workers.contracts.ordering import BoostScore, Ordering
+from workers.contracts.summary import Summary
 
 
 class ModalityScore(Wire):
@@ -91,7 +92,9 @@ class Result(Event):
     status: ResultStatus
     """``ok``; ``partial`` when a shard did not answer (see ``warnings``); ``error`` when there is no answer."""
     hits: tuple[Hit, ...] = ()
-    """What was found, best first."""
+    """What was found, best first; of a summary the items that it is of."""
+    summary: Summary | None = None
+    """The summary; present when the query asked for one and was answered."""
     timings_ms: Timings = Timings()
     """Where the time went."""
     candidates: int = Field(0, ge=0)

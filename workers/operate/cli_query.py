@@ -80,7 +80,7 @@ def query(  # noqa: PLR0917 - options, which typer passes by name
         fields |= {"user_id": user, "personalise": personalise}
     elif personalise:
         raise typer.BadParameter("--personalise needs --user")
-    _ask(ctx, QueryKind.SEARCH, fields, explain=explain, as_json=as_json, timeout_s=timeout_s)
+    ask(ctx, QueryKind.SEARCH, fields, explain=explain, as_json=as_json, timeout_s=timeout_s)
 
 
 def recommend(  # noqa: PLR0917 - options, which typer passes by name
@@ -103,7 +103,7 @@ def recommend(  # noqa: PLR0917 - options, which typer passes by name
     chosen = {"shares": _shares(share or []) or None, "explore": explore, "allow_seen": again or None}
     if made := {name: value for name, value in chosen.items() if value is not None}:
         fields["recommend"] = made
-    _ask(ctx, QueryKind.RECOMMEND, fields, explain=explain, as_json=as_json, timeout_s=timeout_s)
+    ask(ctx, QueryKind.RECOMMEND, fields, explain=explain, as_json=as_json, timeout_s=timeout_s)
 
 
 def similar(  # noqa: PLR0917 - options, which typer passes by name
@@ -120,7 +120,7 @@ def similar(  # noqa: PLR0917 - options, which typer passes by name
 ) -> None:
     """Find the neighbours of an item."""
     fields = _common(k, filter_, search_in, strategy, similarity) | {"item_id": item}
-    _ask(ctx, QueryKind.SIMILAR, fields, explain=explain, as_json=as_json, timeout_s=timeout_s)
+    ask(ctx, QueryKind.SIMILAR, fields, explain=explain, as_json=as_json, timeout_s=timeout_s)
 
 
 def _common(
@@ -156,7 +156,7 @@ def _near(written: str) -> dict[str, float]:
         raise typer.BadParameter(f"--near is LATITUDE,LONGITUDE or LATITUDE,LONGITUDE,SCALE_KM, not {written}") from exc
 
 
-def _ask(
+def ask(
     ctx: typer.Context, kind: QueryKind, fields: dict[str, Any], *, explain: bool, as_json: bool, timeout_s: float
 ) -> None:
     """Send the query, print its result; an error result ends the command with 1."""

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from config.vocabulary import Modality, ResultStatus
 from workers.contracts.result import Hit, Result
+from workers.operate.show_summary import summary_view
 
 
 def label_of(hit: Hit) -> str:
@@ -31,7 +32,10 @@ def print_result(console: Console, result: Result, *, title: str = "", explain: 
         field = f" ({result.error.field})" if result.error.field else ""
         console.print(Text(f"error {result.error.code}{field}: {result.error.message}", style="red"))
         return
-    console.print(ranking_table(result.hits, explain=explain) if result.hits else Text("nothing found"))
+    if result.summary is not None and result.hits:
+        console.print(summary_view(result.summary, {hit.item_id: label_of(hit) for hit in result.hits}))
+    else:
+        console.print(ranking_table(result.hits, explain=explain) if result.hits else Text("nothing found"))
     for warning in result.warnings:
         console.print(Text(f"warning: {warning}", style="yellow"))
     console.print(Text(_footer(result, notes), style="dim"))

@@ -160,7 +160,11 @@ async def _content(
     from workers.streams.content import ContentHandler
     from workers.streams.tagging import make_tagger
 
-    words = {**shared, "vectors_topic": Topic.VECTORS.named(settings.kafka.topic_prefix)}
+    words = {
+        **shared,
+        "vectors_topic": Topic.VECTORS.named(settings.kafka.topic_prefix),
+        "content": settings.content,
+    }
     counter = None
     if sets := settings.tagging.label_sets():
         counter = _counter(settings, shared, metrics)

@@ -17,6 +17,7 @@ from workers.streams.calibration import CalibrationSource
 from workers.streams.query_ordering import with_trends
 from workers.streams.query_parts import PartEncoder
 from workers.streams.query_request import ranking_request, recommend_options, searched, unheard
+from workers.streams.summaries import Summariser
 from workers.streams.timing import now_ms
 
 
@@ -53,6 +54,7 @@ class Answerer:
         self._people = people
         self._calibration = calibration
         self._settings = settings
+        self._summaries = Summariser(index, calibration)
         self._behaviour = behaviour
         self._sources = Sources(
             people=people,
@@ -70,9 +72,6 @@ class Answerer:
             RejectEvent: The query can never be answered as it is.
             RetryLater: The device is away.
         """
-        if query.kind is QueryKind.SUMMARIZE:
-            message = "summaries are not in this version; use search, recommend or similar"
-            raise RejectEvent(Reason.INVALID_EVENT, message, field="kind")
         search_in, unsearched = searched(query, self._encoders.modalities, self._encoders.model)
         parts, unused = await self._parts.encode(query) if query.parts else ([], [])
         self._calibration.asked(parts)
@@ -99,10 +98,13 @@ class Answerer:
             return replace(ranking, warnings=(*unheard(query, self._sources.sequence), *ranking.warnings))
         if query.kind is QueryKind.SIMILAR:
             request = await self._like_its_item(query, request)
+        if named := self._summaries.named(query):
+            return await self._summaries.of_named(named, query, request)
         request, learnt = await self._taught(query, request)
         request, warnings = await self._personal(query, request)
         ranking = await answer(request, self._index, self._calibration.table())
-        return replace(ranking, warnings=(*warnings, *learnt, *ranking.warnings))
+        ranking = replace(ranking, warnings=(*warnings, *learnt, *ranking.warnings))
+        return await self._summaries.of_found(ranking, query, request) if query.kind is QueryKind.SUMMARIZE else ranking
 
     async def _taught(self, query: Query, request: RankingRequest) -> tuple[RankingRequest, list[str]]:
         """Move the modalities' weights as clicks taught, where that is on and the query says none of its own."""

@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from config.errors import Reason, RejectEvent
 from config.settings import PeopleSettings, QuerySettings
-from config.vocabulary import Modality, ModelRef, RecommendSignal
+from config.vocabulary import Modality, ModelRef, QueryKind, RecommendSignal
 from fusion.recommend import RecommendOptions
 from fusion.recommend_sources import SequenceModel
 from fusion.request import QueryPart, RankingRequest
-from workers.contracts.query import Query, Recommend
+from workers.contracts.query import MAX_SUMMARISED, Query, Recommend
 from workers.streams.query_ordering import ordered
 
 _CLIP = frozenset({Modality.IMAGE, Modality.AUDIO})
@@ -23,10 +23,16 @@ def check_page(query: Query, settings: QuerySettings) -> None:
     Raises:
         RejectEvent: Naming ``k`` and the limit.
     """
-    k = query.k or settings.k
+    k = page_size(query, settings)
     if query.offset + k > settings.max_k:
         message = f"offset + k is {query.offset + k}; this worker ranks at most {settings.max_k} (query.max_k)"
         raise RejectEvent(Reason.INVALID_EVENT, message, field="k")
+
+
+def page_size(query: Query, settings: QuerySettings) -> int:
+    """How many hits are wanted; what a summary is made of is bounded, whatever the setting."""
+    k = query.k or settings.k
+    return min(k, MAX_SUMMARISED) if query.kind is QueryKind.SUMMARIZE else k
 
 
 def searched(query: Query, modalities: Collection[Modality], model: ModelRef) -> tuple[frozenset[Modality], list[str]]:
@@ -90,7 +96,7 @@ def ranking_request(
         raise RejectEvent(Reason.INVALID_EVENT, message, field="fusion.weights")
     return RankingRequest(
         parts=tuple(parts),
-        k=query.k or settings.k,
+        k=page_size(query, settings),
         offset=query.offset,
         filter=query.filter,
         search_in=search_in,

@@ -10,10 +10,12 @@ from config.errors import Reason, RejectEvent, RetryLater
 from config.vocabulary import ModelRef, QueryId, ResultStatus
 from fusion import request as fused
 from fusion.request import RankedHit, Ranking
+from fusion.summary import SummarisedRanking
 from workers.contracts.ordering import Ordering
 from workers.contracts.result import Hit, ModalityScore, QueryError, Recommended, Result, Timings
 from workers.streams.query_ordering import boost_scores
 from workers.streams.records import Publisher
+from workers.streams.summaries import on_wire
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ def answered(
         occurred_at=datetime.now(UTC),
         status=ResultStatus.PARTIAL if ranking.failed_shards else ResultStatus.OK,
         hits=tuple(_hit(hit, explain=explain) for hit in ranking.hits),
+        summary=on_wire(ranking.summary) if isinstance(ranking, SummarisedRanking) else None,
         candidates=ranking.candidates,
         ordering=ordering if explain else None,
         recommended=_told(ranking.recommended) if explain and ranking.recommended else None,

@@ -44,8 +44,16 @@ def sound_file(fmt: str, codec: str, sound: np.ndarray, rate_hz: int = 16_000) -
     return buffer.getvalue()
 
 
-def clip_file(seconds: float, *, fmt: str = "mp4", codec: str = "mpeg4", sound: bool = False, rate: int = 10) -> bytes:
-    """Return a 64 × 48 clip whose brightness grows from 0 to 250 over its length."""
+def clip_file(
+    seconds: float,
+    *,
+    fmt: str = "mp4",
+    codec: str = "mpeg4",
+    sound: bool = False,
+    rate: int = 10,
+    start_s: int = 0,
+) -> bytes:
+    """Return a 64 × 48 clip whose brightness grows from 0 to 250 over its length; its time stamps begin at a start."""
     buffer = io.BytesIO()
     total = int(seconds * rate)
     with av.open(buffer, "w", format=fmt) as container:
@@ -55,7 +63,7 @@ def clip_file(seconds: float, *, fmt: str = "mp4", codec: str = "mpeg4", sound: 
         for number in range(total):
             shade = np.full((48, 64, 3), round(250 * number / max(total - 1, 1)), np.uint8)
             frame = av.VideoFrame.from_ndarray(shade, format="rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, rate)
+            frame.pts, frame.time_base = start_s * rate + number, Fraction(1, rate)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
         if track is not None:
@@ -156,6 +164,15 @@ def test_samples_a_long_clip_by_seeking():
     frames, _ = decode_video(clip_file(SEEK_FROM_S * 2, codec="libx264", rate=5), SETTINGS)
 
     assert np.allclose([float(f.pixels.mean()) for f in frames], [31, 94, 156, 219], atol=12)
+    assert np.allclose([f.time_s or 0 for f in frames], [5, 15, 25, 35], atol=0.3)
+
+
+@pytest.mark.parametrize("seconds", [2, SEEK_FROM_S * 2])
+def test_times_count_from_the_first_picture(seconds: float):
+    """A broadcast's time stamps begin anywhere: what a player shows begins at 0."""
+    frames, _ = decode_video(clip_file(seconds, fmt="mpegts", codec="mpeg2video", rate=25, start_s=3600), SETTINGS)
+
+    assert np.allclose([f.time_s or 0 for f in frames], np.array([0.125, 0.375, 0.625, 0.875]) * seconds, atol=0.6)
 
 
 def test_samples_the_allowed_part_of_a_long_clip():

@@ -299,6 +299,7 @@ class TestClips:
 
         assert [frame.pixels.shape for frame in frames] == [(32, 64, 3)] * 4
         assert np.allclose([float(frame.pixels.mean()) for frame in frames], [31, 94, 156, 219], atol=24)
+        assert np.allclose([frame.time_s or 0 for frame in frames], [0.375, 1.125, 1.875, 2.625], atol=0.2)
         assert (sound is None) == (track is None)
         if sound is not None:
             assert abs(sound.samples.shape[0] / sound.sample_rate_hz - 3) < 0.2

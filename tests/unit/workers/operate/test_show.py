@@ -6,8 +6,9 @@ import pytest
 from rich.console import Console
 
 from config.errors import Reason
-from config.vocabulary import Modality, QueryId, ResultStatus
+from config.vocabulary import ItemId, Modality, QueryId, ResultStatus
 from workers.contracts.result import Hit, ModalityScore, QueryError, Result
+from workers.contracts.summary import Summary, SummaryFrame, SummaryPassage, SummarySound
 from workers.operate.show import print_result, shares
 
 
@@ -62,3 +63,47 @@ def test_an_error_result_is_one_line() -> None:
 def test_nothing_found_is_said() -> None:
     """An empty ranking is not an empty screen."""
     assert "nothing found" in shown(Result.model_construct(query_id=QueryId("q"), status=ResultStatus.OK))
+
+
+def test_a_summary_is_a_text_and_where_its_pieces_lie() -> None:
+    """Characters, times as players show them, the share that each covers, and what the item is called."""
+    article, clip = ItemId("article"), ItemId("clip")
+    summary = Summary(
+        text="Boats come home.",
+        passages=(SummaryPassage(item_id=article, text="Boats come home.", start=10, end=26, score=0.314),),
+        frames=(
+            SummaryFrame(item_id=clip, source=Modality.VIDEO, time_s=62.46, score=0.2),
+            SummaryFrame(item_id=article, source=Modality.IMAGE, score=0.1),
+        ),
+        sounds=(
+            SummarySound(item_id=clip, source=Modality.VIDEO, start_s=0.0, end_s=6.5, score=0.05),
+            SummarySound(item_id=article, source=Modality.AUDIO, start_s=59.97, end_s=600.0, score=0.05),
+        ),
+        coverage=0.714,
+        segments=31,
+    )
+    hits = tuple(
+        Hit.model_construct(rank=rank, item_id=item_id, score=1.0, attributes=attributes)
+        for rank, (item_id, attributes) in enumerate([(article, {"name": "The harbour"}), (clip, {})], start=1)
+    )
+    result = Result.model_construct(query_id=QueryId("q"), status=ResultStatus.OK, hits=hits, summary=summary)
+    lines = [" ".join(line.split()) for line in shown(result).splitlines()]
+    assert lines[:-1] == [
+        "Boats come home.",
+        "",
+        "covers what where item",
+        "31% passage characters 10–26 The harbour",
+        "20% frame 1:02.5 clip",
+        "10% picture The harbour",
+        "5% track 0:00.0–0:06.5 clip",
+        "5% sound 1:00.0–10:00.0 The harbour",
+        "5 of 31 pieces cover 71%",
+    ]
+
+
+def test_a_summary_of_nothing_is_said() -> None:
+    """Where nothing was found, and where what was found has nothing to show."""
+    hit = Hit.model_construct(rank=1, item_id="a", score=1.0, attributes={})
+    for hits, words in (((), "nothing found"), ((hit,), "0 of 0 pieces")):
+        result = Result.model_construct(query_id=QueryId("q"), status=ResultStatus.OK, hits=hits, summary=Summary())
+        assert words in shown(result)

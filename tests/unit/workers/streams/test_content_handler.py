@@ -150,6 +150,36 @@ async def test_an_item_of_every_modality_becomes_searchable():
     assert len(here.seen.searchable_s) == 1
 
 
+ARTICLE = "Ships come home in the morning. The harbour smells of tar and fish. Dr. Lee counts the crates until noon."
+
+
+async def test_what_summaries_are_made_of_is_kept_and_published():
+    """Passages and frames with their places, in index and topic alike; the item's own vectors are what they were."""
+    event = of(text={"text": ARTICLE}, video=inline(clip()))
+    async with house() as here:
+        assert await here.handle(event, upsert("b", ARTICLE)) == [Done(), Done()]
+        whole = await here.index.fetch_whole([A, ItemId("b")])
+        [alone] = await here.batcher.encode_many([(Modality.TEXT, TextInput(text=ARTICLE))])
+    segments = whole[A].segments
+    assert [each.text for each in segments[:3]] == [ARTICLE[:31], ARTICLE[32:67], ARTICLE[68:]]
+    assert [each.start for each in segments[3:11]] == pytest.approx([0.0, 0.1, 0.3, 0.4, 0.5, 0.6, 0.8, 0.9], abs=0.11)
+    assert [(each.modality, each.source) for each in segments[11:]] == [(Modality.AUDIO, Modality.VIDEO)]
+    assert np.array_equal(whole[A].vectors[Modality.TEXT], alone)
+    assert np.array_equal(whole[ItemId("b")].vectors[Modality.TEXT], alone)
+    record = ITEM_VECTORS.validate_json(here.publisher.compacted(VECTORS)[b"a"] or b"")
+    assert record.unpacked_segments() == segments
+
+
+async def test_a_stale_write_leaves_the_topic_with_the_segments_of_the_newer():
+    """The topic is mended from the index, segments included: a rebuild would lose them otherwise."""
+    async with house() as here:
+        newer = upsert(modalities={"text": {"text": ARTICLE}}, occurred_at="2026-05-02T00:00:00Z")
+        await here.handle(newer)
+        await here.handle(upsert(occurred_at="2026-05-01T00:00:00Z"))
+    record = ITEM_VECTORS.validate_json(here.publisher.compacted(VECTORS)[b"a"] or b"")
+    assert [each.text for each in record.unpacked_segments()] == [ARTICLE[:31], ARTICLE[32:67], ARTICLE[68:]]
+
+
 async def test_the_vectors_topic_holds_what_the_index_holds():
     """Kafka is the truth: an index can be filled again from the topic, bit for bit."""
     async with house() as here:

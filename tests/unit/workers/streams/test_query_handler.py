@@ -451,7 +451,11 @@ WRONG = {
         Reason.UNKNOWN_ITEM,
         "item_id",
     ),
-    "a summary": ({"query_id": "q", "kind": "summarize", "parts": [text("cat")]}, Reason.INVALID_EVENT, "kind"),
+    "a summary of nothing": (
+        {"query_id": "q", "kind": "summarize", "item_id": "?"},
+        Reason.UNKNOWN_ITEM,
+        "item_id",
+    ),
     "a truncated PNG": (
         search({"modality": "image"} | inline(png()[:60])),
         Reason.MEDIA_UNDECODABLE,
