@@ -8,6 +8,7 @@ from config.vocabulary import MissingRule, Modality
 from fusion.candidates import Candidates
 from fusion.request import ModalityScore, RankingRequest
 from fusion.scoring import Scored
+from fusion.signals import reasons
 from fusion.similarity import Matrix, compare
 from fusion.strategies import Scores
 
@@ -59,10 +60,17 @@ def _against_profile(
 def because(request: RankingRequest, candidates: Candidates, scored: Scored, place: int) -> tuple[str, ...]:
     """Sentences about one candidate, what counted most first."""
     sentences = [] if scored.parts is None else _about_parts(request, candidates, scored.parts, place)
-    if scored.profile is not None and scored.profile[place] >= NOTICEABLE:
+    if scored.blended is not None:
+        sentences += reasons(request.signals, scored.blended, place)
+    elif scored.profile is not None and scored.profile[place] >= NOTICEABLE:
         sentences.append(f"like what this user acted on lately ({scored.profile[place]:.2f} calibrated)")
     if scored.boosts is not None and scored.boosts[place] > 0:
         sentences.append(request.boost_because or f"boosted by {scored.boosts[place]:.2f}")
+    if scored.boosted_by is not None:
+        sentences += [
+            f"{name} {value:.2f} decides {share:.0%} of its score"
+            for name, (value, share) in scored.boosted_by.of(place).items()
+        ]
     if scored.distances_km is not None:
         sentences.append(_about_place(scored.distances_km[place]))
     return tuple(sentences)

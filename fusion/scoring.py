@@ -2,21 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
 from config.errors import Reason, RejectEvent
 from config.vocabulary import Background, MissingRule, Modality
+from fusion.boosts import Boosts, boosts_of, with_boosts
 from fusion.calibration import Calibration, background_of, calibrate
 from fusion.candidates import Candidates
 from fusion.places import closeness, distances_km
 from fusion.request import RankingRequest
+from fusion.signals import Blended, blend
 from fusion.similarity import Matrix, compare
 from fusion.strategies import Scores, fuse
-
-NEAR_SHARE: Final = 1.0 / 3.0
-"""Share of the score that ``near`` decides: a place settles what the content leaves close, and no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +27,8 @@ class Scored:
         profile: Calibrated likeness to the profile; None without one.
         boosts: In [0, 1]; None without any.
         distances_km: NaN where an item has no place; None without ``near``.
+        boosted_by: What age, popularity and numbers said; None without any such boost.
+        blended: What a recommendation's signals make of them; None without any.
     """
 
     total: Matrix
@@ -36,6 +36,8 @@ class Scored:
     profile: Matrix | None
     boosts: Matrix | None
     distances_km: Matrix | None
+    boosted_by: Boosts | None = None
+    blended: Blended | None = None
 
 
 def backgrounds_of(
@@ -51,8 +53,8 @@ def score(
 ) -> Scored:
     """Score every candidate exactly.
 
-    The parts are fused first. Then the profile takes its share of the score, then the boosts theirs, then the place;
-    whichever comes first decides all of what it is added to.
+    The parts are fused first. Then the profile takes its share of the score, then the boosts theirs, then age,
+    popularity and numbers, then the place; whichever comes first decides all of what it is added to.
     """
     parts = _part_scores(request, candidates, backgrounds) if request.parts else None
     total = None if parts is None else fuse(request.strategy, parts)
@@ -60,12 +62,24 @@ def score(
     total = _blend(total, profile, request.personalise)
     boosts = _boosts(request, candidates)
     total = _blend(total, boosts, request.boost_share)
+    blended = blend(request.signals, candidates.ids, candidates.fused) if request.signals else None
+    total = total if blended is None else blended.total
     if total is None:
         raise RejectEvent(Reason.INVALID_EVENT, "holds nothing to search by: give at least one part", field="parts")
+    boosted_by = boosts_of(request.boost_by, candidates.facts(request.asked_at_ms), request.missing)
+    total = with_boosts(total, boosted_by)
     distances = distances_km(request.near, candidates.attributes) if request.near else None
     if request.near and distances is not None:
-        total = _blend_place(total, closeness(distances, request.near.scale_km), request.missing)
-    return Scored(total=total.round(12), parts=parts, profile=profile, boosts=boosts, distances_km=distances)
+        total = _blend_place(total, closeness(distances, request.near.scale_km), request.near.share, request.missing)
+    return Scored(
+        total=total.round(12),
+        parts=parts,
+        profile=profile,
+        boosts=boosts,
+        distances_km=distances,
+        boosted_by=boosted_by,
+        blended=blended,
+    )
 
 
 def _part_scores(
@@ -113,7 +127,7 @@ def _blend(total: Matrix | None, signal: Matrix | None, share: float) -> Matrix 
     return np.asarray((1.0 - share) * total + share * signal, np.float64)
 
 
-def _blend_place(total: Matrix, close: Matrix, missing: MissingRule) -> Matrix:
+def _blend_place(total: Matrix, close: Matrix, share: float, missing: MissingRule) -> Matrix:
     nowhere = np.isnan(close)
-    blended = (1.0 - NEAR_SHARE) * total + NEAR_SHARE * np.where(nowhere, 0.0, close)
+    blended = (1.0 - share) * total + share * np.where(nowhere, 0.0, close)
     return np.where(nowhere, total, blended) if missing is MissingRule.RENORMALISE else blended

@@ -17,7 +17,9 @@ ROOMS = {
 """What each room may import of ours, beside itself."""
 
 ONLY_IN = {
-    "torch": ("encoders",),
+    "torch": ("encoders", "fusion/learning"),
+    "implicit": ("fusion/learning",),
+    "scipy": ("fusion/learning",),
     "torchaudio": ("encoders",),
     "transformers": ("encoders",),
     "redis": ("fusion/index", "fusion/people"),

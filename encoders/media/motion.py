@@ -4,9 +4,9 @@ The ground is the median of the pictures over time, and what differs from it mov
 Prati, "Detecting Moving Objects, Ghosts, and Shadows in Video Streams", 2003, of which the statistics alone are taken).
 A clip whose camera moves, that is cut, or in which nothing moves is left as it is.
 
-A small thing that crosses a wide picture is a small part of every frame; on two hundred clips of drawings by artists
-never trained on, names among the first ten came from 0.78 to 0.83 before plain grounds and from 0.55 to 0.68 before
-graded ones, for the same number of pictures.
+A small thing that crosses a wide picture is a small part of every frame: with this, 500 silent clips of drawings
+by artists never trained on find their names among the first ten in 0.82 instead of 0.78 of cases before plain grounds
+and in 0.66 instead of 0.52 before graded ones, for the same number of pictures (``crosscurrent evaluate tasks``).
 """
 
 from collections.abc import Sequence

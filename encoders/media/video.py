@@ -17,6 +17,10 @@ from encoders.media.motion import attend_to_motion
 SEEK_FROM_S: Final = 20.0
 """Clips shorter than this are decoded in one pass: a search would decode the same group of pictures many times."""
 
+SILENCE: Final = 1e-3
+"""A track that is never louder (60 dB below full scale) counts as none: screen recordings and muted films have one, and
+a vector of silence would speak against the clip in every search."""
+
 _FRAMES_PER_SEEK: Final = 600  # between a key frame and the wanted picture; beyond that the last one decoded serves
 _PICTURES_PER_PASS: Final = 72_000  # 20 minutes at 60 a second: bounds clips whose time stamps lie
 
@@ -32,7 +36,7 @@ def decode_video(
 
     Returns:
         Pictures in order of time, each with its ``time_s`` (fewer than asked for if the clip has fewer), and its
-        sound, None without one.
+        sound, None without one that can be heard.
 
     Raises:
         MediaRejected: If it is empty, too large in bytes or pixels, has no pictures, or is broken.
@@ -157,6 +161,7 @@ def _sound(data: bytes, settings: MediaSettings, field: str) -> AudioInput | Non
         if not container.streams.audio:
             return None
         try:
-            return read_track(container, settings.max_seconds)
+            sound = read_track(container, settings.max_seconds)
         except av.FFmpegError:
             return None  # the pictures are fine: a clip with a broken sound is a silent clip
+    return sound if sound is not None and np.abs(sound.samples).max() > SILENCE else None

@@ -1,7 +1,8 @@
 """The encoder contract, run by every implementation: what batching and the index rely on."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -130,11 +131,33 @@ def tiny() -> EncoderSet:
     return load_encoders(ModelSettings(profile=str(write_profile(folder)), device="cpu", threads=1))
 
 
+@cache
+def published(name: str) -> EncoderSet:
+    """One published architecture through transformers, on a small random checkpoint."""
+    from tests.tiny_models import write_alone
+
+    profile = write_alone(Path(mkdtemp(prefix="tiny-models-")), name)
+    return load_encoders(ModelSettings(profile=str(profile), device="cpu", threads=1))
+
+
+PUBLISHED: dict[str, tuple[Modality, ...]] = {
+    "clip": (Modality.TEXT, Modality.IMAGE),
+    "siglip": (Modality.TEXT, Modality.IMAGE),
+    "naflex": (Modality.TEXT, Modality.IMAGE),
+    "clap": (Modality.TEXT, Modality.AUDIO),
+    "chinese-clip": (Modality.TEXT, Modality.IMAGE),
+    "metaclip-2": (Modality.TEXT, Modality.IMAGE),
+    "align": (Modality.TEXT, Modality.IMAGE),
+    "sentence": (Modality.TEXT,),
+    "xlm-roberta": (Modality.TEXT,),
+    "pe-av": (Modality.TEXT, Modality.IMAGE, Modality.AUDIO),
+}
 IMPLEMENTATIONS: dict[str, tuple[Callable[[], EncoderSet], tuple[Modality, ...]]] = {
     "deterministic": (deterministic, tuple(GOOD)),
     "builtin": (builtin, (Modality.TEXT, Modality.IMAGE, Modality.AUDIO)),
     "untrained": (untrained, (Modality.TEXT, Modality.IMAGE, Modality.AUDIO)),
     "clip-clap": (tiny, (Modality.TEXT, Modality.IMAGE, Modality.AUDIO)),
+    **{name: (partial(published, name), modalities) for name, modalities in PUBLISHED.items()},
 }
 CASES = [(name, modality) for name, (_, modalities) in IMPLEMENTATIONS.items() for modality in modalities]
 
@@ -143,6 +166,8 @@ CASES = [(name, modality) for name, (_, modalities) in IMPLEMENTATIONS.items() f
 def case(request: pytest.FixtureRequest) -> tuple[EncoderSet, Modality]:
     """Each implementation with each modality that it encodes."""
     name, modality = request.param
+    if name == "pe-av" and find_spec("timm") is None:
+        pytest.skip("PE-AV's pictures are read by timm, which is not installed: pip install 'crosscurrent[pe-av]'")
     try:
         return IMPLEMENTATIONS[name][0](), modality
     except Misconfigured as exc:

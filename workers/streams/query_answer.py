@@ -1,20 +1,22 @@
 """How each kind of query becomes a ranking."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from config.errors import Reason, RejectEvent
-from config.settings import QuerySettings
-from config.vocabulary import Background, Modality, QueryKind
+from config.settings import PeopleSettings, QuerySettings
+from config.vocabulary import QueryKind
 from encoders.base import EncoderSet
 from fusion.answer import answer
 from fusion.index.protocol import VectorIndex
 from fusion.people.protocol import PeopleStore
 from fusion.recommend import recommend
+from fusion.recommend_sources import SequenceModel, Sources
 from fusion.request import QueryPart, Ranking, RankingRequest
 from workers.contracts.query import Query
+from workers.streams.calibration import CalibrationSource
+from workers.streams.query_ordering import with_trends
 from workers.streams.query_parts import PartEncoder
-from workers.streams.query_request import ranking_request, searched
+from workers.streams.query_request import ranking_request, recommend_options, searched, unheard
 from workers.streams.summaries import Summariser
 from workers.streams.timing import now_ms
 
@@ -25,6 +27,10 @@ class Question:
 
     request: RankingRequest
     warnings: tuple[str, ...]
+
+    def at(self, asked_at_ms: int, deadline: float | None) -> "Question":
+        """The question with its time: when it was asked, and when an answer is worth nothing any more."""
+        return replace(self, request=replace(self.request, asked_at_ms=asked_at_ms, deadline=deadline))
 
 
 class Answerer:
@@ -37,8 +43,10 @@ class Answerer:
         encoders: EncoderSet,
         index: VectorIndex,
         people: PeopleStore,
-        calibration: Mapping[tuple[Modality, Modality], Background],
+        calibration: CalibrationSource,
         settings: QuerySettings,
+        behaviour: PeopleSettings,
+        sequence: SequenceModel | None = None,
     ) -> None:
         self._parts = parts
         self._encoders = encoders
@@ -47,6 +55,14 @@ class Answerer:
         self._calibration = calibration
         self._settings = settings
         self._summaries = Summariser(index, calibration)
+        self._behaviour = behaviour
+        self._sources = Sources(
+            people=people,
+            index=index,
+            sequence=sequence,
+            short_half_life_s=behaviour.short_half_life_s,
+            visit_timeout_s=behaviour.visit_timeout_s,
+        )
 
     async def prepare(self, query: Query) -> Question:
         """Encode what a query shows and make one request of it.
@@ -58,7 +74,8 @@ class Answerer:
         """
         search_in, unsearched = searched(query, self._encoders.modalities, self._encoders.model)
         parts, unused = await self._parts.encode(query) if query.parts else ([], [])
-        request = ranking_request(query, parts, search_in, self._settings)
+        self._calibration.asked(parts)
+        request = ranking_request(query, parts, search_in, self._settings, self._encoders.dimension_weights)
         return Question(request=request, warnings=(*unused, *unsearched))
 
     async def rank(self, query: Query, question: Question) -> Ranking:
@@ -68,26 +85,37 @@ class Answerer:
             RejectEvent: The filter does not parse, or the item is unknown.
             RetryLater: A store cannot be reached.
         """
-        request = question.request
+        request = await with_trends(question.request, self._people, now_ms())
         if query.kind is QueryKind.RECOMMEND and query.user_id is not None:
-            return await recommend(
+            ranking = await recommend(
                 query.user_id,
                 request,
-                people=self._people,
-                index=self._index,
-                calibration=self._calibration,
+                sources=self._sources,
+                calibration=self._calibration.table(),
                 now_ms=now_ms(),
+                options=recommend_options(query, self._behaviour),
             )
+            return replace(ranking, warnings=(*unheard(query, self._sources.sequence), *ranking.warnings))
         if query.kind is QueryKind.SIMILAR:
             request = await self._like_its_item(query, request)
         if named := self._summaries.named(query):
             return await self._summaries.of_named(named, query, request)
+        request, learnt = await self._taught(query, request)
         request, warnings = await self._personal(query, request)
-        ranking = await answer(request, self._index, self._calibration)
-        ranking = replace(ranking, warnings=(*warnings, *ranking.warnings))
-        if query.kind is QueryKind.SUMMARIZE:
-            return await self._summaries.of_found(ranking, query, request)
-        return ranking
+        ranking = await answer(request, self._index, self._calibration.table())
+        ranking = replace(ranking, warnings=(*warnings, *learnt, *ranking.warnings))
+        return await self._summaries.of_found(ranking, query, request) if query.kind is QueryKind.SUMMARIZE else ranking
+
+    async def _taught(self, query: Query, request: RankingRequest) -> tuple[RankingRequest, list[str]]:
+        """Move the modalities' weights as clicks taught, where that is on and the query says none of its own."""
+        if not self._behaviour.learn_weights or query.fusion.weights:
+            return request, []
+        factors = await self._people.served.weights(query.user_id)
+        if not factors:
+            return request, []
+        told = ", ".join(f"{modality} x {factor:.2f}" for modality, factor in factors.items())
+        weights = {**request.weights, **{each: request.weights.get(each, 1.0) * factors[each] for each in factors}}
+        return replace(request, weights=weights), [f"weights moved by clicks: {told}"] if query.explain else []
 
     async def _like_its_item(self, query: Query, request: RankingRequest) -> RankingRequest:
         """Ask with the item's own vectors for everything but the item."""

@@ -1,19 +1,20 @@
 """Summaries: of items that a query names, or of what its search found."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from time import perf_counter
 from typing import Any, Final
 
 from config.errors import Reason, RejectEvent
-from config.vocabulary import Background, ItemId, Modality, QueryKind
+from config.vocabulary import ItemId, Modality, QueryKind
 from fusion.index.protocol import Item, VectorIndex
 from fusion.request import RankedHit, Ranking, RankingRequest
 from fusion.summary import SummarisedRanking, Summary, SummaryRequest, summarise
 from workers.contracts.query import Query
 from workers.contracts.summary import Summary as WireSummary
 from workers.contracts.summary import SummaryFrame, SummaryOptions, SummaryPassage, SummarySound
+from workers.streams.calibration import CalibrationSource
 
 _MOST_TOLD: Final = 5  # ids repeated in a warning
 _SCORE_DIGITS: Final = 6
@@ -28,7 +29,7 @@ class Summariser:
         calibration: Background of each (query modality, item modality) pair.
     """
 
-    def __init__(self, index: VectorIndex, calibration: Mapping[tuple[Modality, Modality], Background]) -> None:
+    def __init__(self, index: VectorIndex, calibration: CalibrationSource) -> None:
         self._index = index
         self._calibration = calibration
 
@@ -84,7 +85,7 @@ class Summariser:
         options = query.summary or SummaryOptions()
         wanted = SummaryRequest(parts=request.parts, **options.model_dump())
         # In a thread: hundreds of segments take tens of milliseconds, in which other queries go on.
-        summary = await asyncio.to_thread(summarise, items, wanted, self._calibration)
+        summary = await asyncio.to_thread(summarise, items, wanted, self._calibration.table())
         bare = [item.item_id for item in items if not item.segments]
         warnings = (*ranking.warnings, *([_about_bare(bare)] if bare else []))
         told: dict[str, Any] = {each.name: getattr(ranking, each.name) for each in fields(Ranking)}
