@@ -104,7 +104,7 @@ class ModelSettings(_Section):
     threads: int = Field(0, ge=0, le=1024)
     """CPU threads of the forward pass; 0 means as many as the process may use."""
     max_batch: int = Field(64, ge=1, le=4096)
-    """Most inputs in one forward pass."""
+    """Most inputs in one forward pass; of small ones, such as texts, an encoder may take several times as many."""
     max_waiting: int = Field(1024, ge=1, le=1_000_000)
     """Inputs that may wait for the device before callers are held back."""
 

@@ -28,6 +28,16 @@ class PaddedEncoder(Protocol):
         ...
 
 
+@runtime_checkable
+class CrowdedEncoder(Protocol):
+    """An encoder whose inputs are small: so many of them count as one towards the most in a batch."""
+
+    @property
+    def crowd(self) -> int:
+        """How many."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class Job:
     """One input, and the future that its caller awaits. What follows the future is known once it is prepared."""
@@ -77,12 +87,12 @@ class WaitingLine:
 
     Args:
         encoder: The modality's encoder.
-        limit: Most inputs in one batch; lowered when the device's memory turns out to be too small for it.
+        limit: Most inputs of common size in one batch; lowered when the device's memory turns out to be too small.
     """
 
     def __init__(self, encoder: Encoder, limit: int) -> None:
         self.encoder = encoder
-        self.limit = limit
+        self.limit = limit * (encoder.crowd if isinstance(encoder, CrowdedEncoder) else 1)
         self.unprepared: deque[Job] = deque()
         self._padded = encoder if isinstance(encoder, PaddedEncoder) else None
         self._jobs: list[Job] = []

@@ -72,6 +72,9 @@ class BuiltinTextEncoder(Builtin):
     """
 
     modality = Modality.TEXT
+    crowd: Final = 4
+    """Texts for one picture. The backbone reads its weights once for each 384 tokens: of 64 names a name took 0.42 ms,
+    of 256 names 0.36 ms, and all 256 together less than half of what 64 pictures take."""
 
     def __init__(self, manifest: Manifest, device: torch.device, folder: Path | None = None) -> None:
         super().__init__(manifest, device)

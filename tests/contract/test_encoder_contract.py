@@ -3,8 +3,6 @@
 from collections.abc import Callable
 from functools import cache, partial
 from importlib.util import find_spec
-from pathlib import Path
-from tempfile import mkdtemp
 
 import numpy as np
 import pytest
@@ -26,6 +24,7 @@ from encoders.base import (
 from encoders.batching import DeviceBatcher
 from encoders.deterministic import deterministic_encoders
 from encoders.registry import load_encoders
+from tests.scratch import scratch_folder
 
 RATE_HZ = 16_000
 
@@ -111,7 +110,7 @@ def untrained() -> EncoderSet:
     from encoders.modalities.builtin import BuiltinImageEncoder, BuiltinSpeechEncoder, BuiltinTextEncoder
     from tests.builtin_weights import save_random_weights
 
-    folder = save_random_weights(Path(mkdtemp(prefix="untrained-")))
+    folder = save_random_weights(scratch_folder("untrained-"))
     manifest, cpu = load_manifest(folder), torch.device("cpu")
     classes = (BuiltinTextEncoder, BuiltinImageEncoder, BuiltinSpeechEncoder)
     encoders = {each.modality: each(manifest, cpu, folder) for each in classes}
@@ -124,7 +123,7 @@ def tiny() -> EncoderSet:
     from encoders.alignment.heads import LinearHead, save_head
     from tests.tiny_models import DIMS, save_clap, save_clip, write_profile
 
-    folder = Path(mkdtemp(prefix="tiny-models-"))
+    folder = scratch_folder("tiny-models-")
     save_clip(folder / "clip")
     save_clap(folder / "clap")
     save_head(LinearHead(DIMS, DIMS), folder / "heads", Modality.AUDIO)
@@ -136,7 +135,7 @@ def published(name: str) -> EncoderSet:
     """One published architecture through transformers, on a small random checkpoint."""
     from tests.tiny_models import write_alone
 
-    profile = write_alone(Path(mkdtemp(prefix="tiny-models-")), name)
+    profile = write_alone(scratch_folder("tiny-models-"), name)
     return load_encoders(ModelSettings(profile=str(profile), device="cpu", threads=1))
 
 

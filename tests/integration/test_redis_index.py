@@ -141,6 +141,27 @@ class TestTrouble:
                     await attempt
             await away.close()
 
+    async def test_a_server_that_was_silent_answers_the_next_question_and_no_earlier_one(self, tmp_path: Path) -> None:
+        """Whoever gives up at a deadline leaves no reply behind that somebody else would read as theirs."""
+        with EmbeddedRedis(tmp_path) as own, redis.Redis.from_url(own.url) as client:
+            index = RedisVectorIndex(RedisSettings(url=own.url, max_connections=2), MODEL, DIMS)
+            await index.write([item(f"i{n}", vectors={Modality.TEXT: unit(n)}) for n in range(20)])
+            clock = asyncio.get_running_loop()
+            client.execute_command("CLIENT", "PAUSE", 800, "ALL")
+            began = clock.time()
+            given_up = [
+                asyncio.create_task(index.search([search(unit(n), count=3, deadline=began + 0.2)])) for n in range(4)
+            ]
+            for task in given_up:
+                with pytest.raises(RetryLater, match="deadline"):
+                    await task
+            assert clock.time() - began < 0.7
+
+            lists = [(await index.search([search(unit(n))])).neighbours[0] for n in range(20)]
+
+            assert [found[0].item_id for found in lists] == [f"i{n}" for n in range(20)]
+            await index.close()
+
     async def test_an_address_that_is_none_is_refused_without_its_password(self) -> None:
         """Secrets are never printed."""
         with pytest.raises(Misconfigured) as caught:

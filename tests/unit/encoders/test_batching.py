@@ -61,6 +61,12 @@ class Sized(Watched):
         return len(prepared)
 
 
+class Crowded(Watched):
+    """The same with inputs of which three count as one."""
+
+    crowd = 3
+
+
 class Diary:
     """An observer that keeps what it is told."""
 
@@ -131,6 +137,21 @@ async def test_what_waited_becomes_one_batch():
 
     assert [len(batch) for batch in encoder.batches] == [1, 5, 2]
     assert all(np.array_equal(vector, alone(f"word{n}")) for n, vector in enumerate(vectors[1:]))
+
+
+async def test_small_inputs_go_in_larger_batches():
+    """Three of them count as one towards the most in a batch."""
+    encoder = Crowded()
+    async with batching(encoder, max_batch=5) as batcher:
+        encoder.gate.clear()
+        first = asyncio.ensure_future(batcher.encode(Modality.TEXT, TextInput(text="first")))
+        await until(lambda: len(encoder.batches) == 1)
+        others = asyncio.ensure_future(batcher.encode_many(texts(*(f"word{n}" for n in range(20)))))
+        await until(lambda: batcher.waiting[Modality.TEXT] == 20)
+        encoder.gate.set()
+        await asyncio.gather(first, others)
+
+    assert [len(batch) for batch in encoder.batches] == [1, 15, 5]
 
 
 async def test_many_keep_their_order_over_modalities_and_refusals():

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from encoders.base import AudioInput, EncoderInput, EncoderSet, ImageInput, Text
 from encoders.modalities.sentence import FAMILIES
 from encoders.registry import load_encoders
 from encoders.samples import sample_input
+from tests.scratch import scratch_folder
 from tests.tiny_models import (
     CHECKPOINTS,
     DIMS,
@@ -42,7 +42,7 @@ PICTURE = np.random.default_rng(3).integers(0, 256, (40, 56, 3), dtype=np.uint8)
 @cache
 def folder_of(name: str) -> Path:
     """Return a folder in which the checkpoint lies under its name."""
-    folder = Path(mkdtemp(prefix=f"{name}-"))
+    folder = scratch_folder(f"{name}-")
     write_alone(folder, name)
     return folder
 
