@@ -177,6 +177,7 @@ class TestSegments:
         assert (whole[ItemId("a")].version, whole[ItemId("a")].attributes) == (written.version, written.attributes)
         np.testing.assert_array_equal(whole[ItemId("a")].vectors[Modality.IMAGE], unit(2))
         assert (await index.fetch([ItemId("a")]))[ItemId("a")].segments == ()
+        assert (await index.fetch_whole([ItemId("a")]))[ItemId("a")].segments == SEGMENTS  # also once it is cached
 
     async def test_they_go_with_the_version_that_had_them(self, index: VectorIndex) -> None:
         """A stale write changes none, a newer one replaces all, a deletion takes them along."""

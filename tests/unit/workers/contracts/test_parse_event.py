@@ -148,6 +148,8 @@ def test_a_summary_is_of_items_or_of_what_is_found(fields: dict[str, Any]):
         (summary(), ""),
         (summary(item_id="a", item_ids=["b"]), ""),
         (summary(item_ids=["a", "a"]), ""),
+        (summary(item_id="a", recommend={"explore": 0.1}), ""),
+        (summary(item_id="a", collapse={}), ""),
         (summary(item_ids=[f"i{number}" for number in range(101)]), "item_ids"),
         (summary(item_id="a", filter=".year > 2020"), ""),
         (summary(item_ids=["a"], k=3), ""),

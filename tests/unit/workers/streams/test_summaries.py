@@ -28,6 +28,7 @@ from tests.unit.workers.streams.support import (
 from workers.contracts.result import RESULTS, Result
 from workers.contracts.summary import Summary
 from workers.contracts.vectors import ITEM_VECTORS
+from workers.streams.calibration import FixedCalibration
 from workers.streams.content import ContentHandler
 from workers.streams.fetch import MediaFetcher
 from workers.streams.memory import MemoryPublisher
@@ -80,7 +81,7 @@ async def house(*events: dict[str, Any], segments: bool = True) -> AsyncIterator
         queries = QueryHandler(
             **shared,
             people=MemoryPeopleStore(PeopleSettings(), DIMS),
-            calibration={},
+            calibration=FixedCalibration({}),
             settings=QuerySettings(),
             results_topic="results",
         )
