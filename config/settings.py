@@ -261,7 +261,7 @@ class PeopleSettings(_Section):
     learn_weights: bool = False
     """Let clicks move the weights of the modalities in searches, for each user and a little for everybody, between half
     and twice; a query that says its own weights is left alone. ``crosscurrent weights reset`` takes it all back."""
-    weight_rate: float = Field(0.2, gt=0, le=10)
+    weight_rate: float = Field(0.1, gt=0, le=10)
     """How far one click moves a user's weights."""
     forgotten_kept_s: float = Field(32 * 86400.0, gt=0)
     """How long it is kept, under a digest of the id, that a user was forgotten: longer than the interactions topic

@@ -1,8 +1,7 @@
 """People in Redis: every interaction is one script on the user's shard, so it counts everywhere once or nowhere."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from operator import add
 from pathlib import Path
 from typing import Any, Final
@@ -142,40 +141,45 @@ class RedisPeopleStore:
 
     async def trends(self, count: int, *, now_ms: int) -> list[tuple[ItemId, float]]:
         """The items most acted on lately; see ``PeopleStore.trends``."""
-        (logs,) = await self._merged([self._keys.trends], 2 * count, add_log2)
+        logs = await self._merged_trends(2 * count)
         half_life_s = self._people.trend_half_life_s
         return [(item_id, backward(log2, now_ms, half_life_s)) for item_id, log2 in highest(logs, count)]
+
+    async def _merged_trends(self, most: int) -> Scores:
+        """Totals over all shards of the items that are high in any: found in one round, added up in a second."""
+        tops = await self._ask_each(
+            lambda shard: [("ZRANGE", self._keys.trends(shard), 0, most - 1, "REV", "WITHSCORES")]
+        )
+        if len(tops) == 1:
+            return _scores(tops[0][0])
+        named = list(dict.fromkeys(item_id for (top,) in tops for item_id in _scores(top)))
+        if not named:
+            return {}
+        totals: Scores = {}
+        for (scores,) in await self._ask_each(lambda shard: [("ZMSCORE", self._keys.trends(shard), *named)]):
+            there = {item_id: float(score) for item_id, score in zip(named, scores, strict=True) if score is not None}
+            _join(totals, there, add_log2)
+        return totals
 
     async def covisited(self, item_id: ItemId, count: int) -> list[tuple[ItemId, float]]:
         """Items touched near this one; see ``PeopleStore.covisited``."""
         return (await self.partners([item_id], count))[0]
 
     async def partners(self, item_ids: Sequence[ItemId], count: int) -> list[list[tuple[ItemId, float]]]:
-        """The same for each of several items; see ``PeopleStore.partners``."""
-        keys = [partial(self._keys.covisits, item_id=item_id) for item_id in item_ids]
-        return [highest(counts, count) for counts in await self._merged(keys, 2 * COVISITS_KEPT, add)]
+        """The same for each of several items, one round trip a shard; see ``PeopleStore.partners``.
 
-    async def _merged(
-        self, keys: Sequence[Callable[[int], str]], most: int, joined: Callable[[float, float], float]
-    ) -> list[Scores]:
-        """For each key its totals over all shards, of the items high in any: found in one round, added in a second."""
-        if not keys:
+        An item has at most twice ``COVISITS_KEPT`` partners in a shard, so all of them are read and add up exactly.
+        """
+        if not item_ids:
             return []
-        tops = await self._ask_each(
-            lambda shard: [("ZRANGE", key(shard), 0, most - 1, "REV", "WITHSCORES") for key in keys]
+        found = await self._ask_each(
+            lambda shard: [("ZRANGE", self._keys.covisits(shard, each), 0, -1, "WITHSCORES") for each in item_ids]
         )
-        if len(tops) == 1:
-            return [_scores(top) for top in tops[0]]
-        named = [
-            list(dict.fromkeys(item_id for top in each for item_id in _scores(top))) for each in zip(*tops, strict=True)
-        ]
-        asked = [place for place, names in enumerate(named) if names]
-        found = await self._ask_each(lambda shard: [("ZMSCORE", keys[place](shard), *named[place]) for place in asked])
-        totals: list[Scores] = [{} for _ in keys]
+        totals: list[Scores] = [{} for _ in item_ids]
         for replies in found:
-            for place, scores in zip(asked, replies, strict=True):
-                _add(totals[place], zip(named[place], scores, strict=True), joined)
-        return totals
+            for total, reply in zip(totals, replies, strict=True):
+                _join(total, _scores(reply), add)
+        return [highest(total, count) for total in totals]
 
     async def _ask_each(self, commands: Callable[[int], Sequence[Command]]) -> list[list[Any]]:
         return await asyncio.gather(*(self._connection.ask(commands(shard)) for shard in range(self._keys.shards)))
@@ -189,9 +193,6 @@ def _scores(reply: Sequence[bytes]) -> Scores:
     return {ItemId(name.decode()): float(score) for name, score in zip(reply[::2], reply[1::2], strict=True)}
 
 
-def _add(
-    totals: Scores, scores: Iterable[tuple[ItemId, bytes | None]], joined: Callable[[float, float], float]
-) -> None:
-    for item_id, score in scores:
-        if score is not None:
-            totals[item_id] = joined(totals[item_id], float(score)) if item_id in totals else float(score)
+def _join(totals: Scores, more: Scores, joined: Callable[[float, float], float]) -> None:
+    for item_id, score in more.items():
+        totals[item_id] = joined(totals[item_id], score) if item_id in totals else score

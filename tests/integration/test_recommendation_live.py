@@ -186,6 +186,7 @@ def contents(client: "redis.Redis", key: bytes) -> bytes:
     if kind == b"vectorset":
         return b" ".join(client.execute_command("VRANDMEMBER", key, 10**6))
     readers: dict[bytes, Callable[[], Any]] = {
+        b"none": list,  # erased since it was listed
         b"string": lambda: [client.get(key)],
         b"hash": lambda: [part for pair in client.hgetall(key).items() for part in pair],
         b"zset": lambda: client.zrange(key, 0, -1),
