@@ -1,11 +1,13 @@
 """A request in, an explained ranking out: the one way from vectors to an answer."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from time import perf_counter
 
-from config.vocabulary import Background, ItemId, Modality, Similarity
+from config.vocabulary import Background, FusionStrategy, ItemId, Modality, Similarity
+from fusion.attention_weights import shipped_weights
 from fusion.candidates import Candidates, assemble, found_ids, plan_searches, searched_modalities
-from fusion.explanation import because, modality_scores
+from fusion.explanation import because, explanation_of, hit_explanation, modality_scores
 from fusion.index.filters import parse_filter
 from fusion.index.protocol import Item, SearchReport, VectorIndex
 from fusion.ranking import rank
@@ -34,6 +36,7 @@ async def answer(
         RetryLater: When the index cannot be reached.
     """
     started = perf_counter()
+    request = _with_weights(request, index)
     modalities = searched_modalities(request, index)
     backgrounds = backgrounds_of(request, modalities, calibration, index.dims)
     report = await index.search(plan_searches(request, modalities, backgrounds))
@@ -41,7 +44,7 @@ async def answer(
     fetched = perf_counter()
     candidates = assemble(_selected(items, request), modalities, index.dims)
     scored = score(request, candidates, backgrounds)
-    hits = _hits(request, candidates, scored)
+    hits = page_of(request, candidates, scored)
     return Ranking(
         hits=hits,
         candidates=len(candidates.ids),
@@ -49,7 +52,15 @@ async def answer(
         failed_shards=report.failed_shards,
         search_s=fetched - started,
         fuse_s=perf_counter() - fetched,
+        explanation=explanation_of(request, modalities) if request.explain else None,
     )
+
+
+def _with_weights(request: RankingRequest, index: VectorIndex) -> RankingRequest:
+    """Attention needs trained weights: those that ship, when the request brings none."""
+    if request.strategy is not FusionStrategy.ATTENTION or request.fusion_weights is not None:
+        return request
+    return replace(request, fusion_weights=shipped_weights().for_model(index.model))
 
 
 def _selected(items: Mapping[ItemId, Item], request: RankingRequest) -> dict[ItemId, Item]:
@@ -60,7 +71,8 @@ def _selected(items: Mapping[ItemId, Item], request: RankingRequest) -> dict[Ite
     return {item_id: item for item_id, item in items.items() if wanted.matches(item.attributes)}
 
 
-def _hits(request: RankingRequest, candidates: Candidates, scored: Scored) -> tuple[RankedHit, ...]:
+def page_of(request: RankingRequest, candidates: Candidates, scored: Scored) -> tuple[RankedHit, ...]:
+    """Rank scored candidates, and show the page that is asked for."""
     order = rank(
         request.ranking,
         scored.total,
@@ -82,6 +94,7 @@ def _hit(request: RankingRequest, candidates: Candidates, scored: Scored, number
         modality_scores=modality_scores(request, candidates, scored, place),
         attributes=candidates.attributes[place],
         because=because(request, candidates, scored, place) if request.explain else (),
+        explanation=hit_explanation(request, candidates, scored, place),
     )
 
 

@@ -28,6 +28,7 @@ class Candidates:
         vectors: Shape (modalities, items, dims), float32; zeros where an item lacks the modality.
         present: Shape (modalities, items).
         fused: Shape (items, dims): each item's mean over all its modalities, also those not searched.
+        occurred_ms: Event time of each item's newest version.
     """
 
     ids: Sequence[ItemId]
@@ -36,6 +37,7 @@ class Candidates:
     vectors: NDArray[np.float32]
     present: NDArray[np.bool_]
     fused: Matrix
+    occurred_ms: Sequence[int] = ()
 
 
 def searched_modalities(request: RankingRequest, index: VectorIndex) -> list[Modality]:
@@ -88,7 +90,8 @@ def _part_modalities(request: RankingRequest) -> set[Modality]:
 def _queries(
     request: RankingRequest, target: Modality, backgrounds: Mapping[tuple[Modality, Modality], Background]
 ) -> list[Matrix]:
-    ranks_all = request.strategy is FusionStrategy.RRF  # there a negative part's ranks count as well
+    # In fusion of lists a negative part's list counts as well.
+    ranks_all = request.strategy in {FusionStrategy.RRF, FusionStrategy.DBSF}
     queries = [part.vector.astype(np.float64) for part in request.parts if part.weight > 0 or ranks_all]
     deviations = {modality: backgrounds[modality, target].std for modality in _part_modalities(request)}
     if len(request.parts) > 1 or not queries:
@@ -125,6 +128,7 @@ def assemble(items: Mapping[ItemId, Item], modalities: Sequence[Modality], dims:
         vectors=np.stack([blocks[modality] for modality in modalities]),
         present=present.reshape(len(modalities), len(kept)),
         fused=_means(kept, np.sum(list(blocks.values()), axis=0, dtype=np.float64)),
+        occurred_ms=[item.version.occurred_at_ms for item in kept],
     )
 
 

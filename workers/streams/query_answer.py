@@ -8,6 +8,7 @@ from config.settings import QuerySettings
 from config.vocabulary import Background, Modality, QueryKind
 from encoders.base import EncoderSet
 from fusion.answer import answer
+from fusion.attention_weights import FusionWeights
 from fusion.index.protocol import VectorIndex
 from fusion.people.protocol import PeopleStore
 from fusion.recommend import recommend
@@ -38,6 +39,7 @@ class Answerer:
         people: PeopleStore,
         calibration: Mapping[tuple[Modality, Modality], Background],
         settings: QuerySettings,
+        fusion_weights: FusionWeights | None = None,
     ) -> None:
         self._parts = parts
         self._encoders = encoders
@@ -45,6 +47,7 @@ class Answerer:
         self._people = people
         self._calibration = calibration
         self._settings = settings
+        self._fusion_weights = fusion_weights
 
     async def prepare(self, query: Query) -> Question:
         """Encode what a query shows and make one request of it.
@@ -59,7 +62,7 @@ class Answerer:
             raise RejectEvent(Reason.INVALID_EVENT, message, field="kind")
         search_in, unsearched = searched(query, self._encoders.modalities, self._encoders.model)
         parts, unused = await self._parts.encode(query) if query.parts else ([], [])
-        request = ranking_request(query, parts, search_in, self._settings)
+        request = ranking_request(query, parts, search_in, self._settings, self._fusion_weights)
         return Question(request=request, warnings=(*unused, *unsearched))
 
     async def rank(self, query: Query, question: Question) -> Ranking:

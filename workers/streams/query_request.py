@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from config.errors import Reason, RejectEvent
 from config.settings import QuerySettings
 from config.vocabulary import Modality, ModelRef
+from fusion.attention_weights import FusionWeights
 from fusion.request import Near, QueryPart, RankingRequest
 from workers.contracts.query import Query
 
@@ -44,7 +45,11 @@ def searched(query: Query, modalities: Collection[Modality], model: ModelRef) ->
 
 
 def ranking_request(
-    query: Query, parts: Sequence[QueryPart], search_in: frozenset[Modality], settings: QuerySettings
+    query: Query,
+    parts: Sequence[QueryPart],
+    search_in: frozenset[Modality],
+    settings: QuerySettings,
+    fusion_weights: FusionWeights | None = None,
 ) -> RankingRequest:
     """Put a query, its encoded parts and the worker's settings into one request.
 
@@ -67,7 +72,12 @@ def ranking_request(
         weights=weights,
         missing=query.fusion.missing or settings.missing,
         ranking=query.ranking.method or settings.ranking,
-        rrf_k=settings.rrf_k,
+        rrf_k=query.fusion.rrf_k or settings.rrf_k,
+        rank_depth=query.fusion.rank_depth,
+        dbsf_deviations=query.fusion.dbsf_deviations or settings.dbsf_deviations,
+        chance_z=settings.chance_z if query.fusion.chance_z is None else query.fusion.chance_z,
+        spread_z=query.fusion.spread_z or settings.spread_z,
+        fusion_weights=fusion_weights,
         diversity=query.ranking.diversity,
         beam_width=query.ranking.beam_width,
         near=None if near is None else Near(latitude=near.latitude, longitude=near.longitude, scale_km=near.scale_km),
