@@ -6,6 +6,7 @@ from config.errors import Reason
 from config.vocabulary import Modality, ResultStatus
 from workers.contracts.attributes import WireAttributes
 from workers.contracts.base import Event, Wire, WireItemId, WireQueryId
+from workers.contracts.explanation import Explanation, HitExplanation
 
 
 class ModalityScore(Wire):
@@ -17,6 +18,8 @@ class ModalityScore(Wire):
     """The same against its own background distribution, in [0, 1]: comparable between modalities."""
     weight: float
     """Weight it had in the fused score; the weights of a hit sum to 1."""
+    rank: int | None = Field(None, ge=1)
+    """Place in this modality's list under the part it answers best; absent where there was no list."""
 
 
 class Hit(Wire):
@@ -34,6 +37,8 @@ class Hit(Wire):
     """The item's attributes."""
     because: tuple[str, ...] = ()
     """The reasons in words, strongest first; filled when the query asked to ``explain``."""
+    explanation: HitExplanation | None = None
+    """The reasons in numbers; present when the query asked to ``explain`` and had parts or a user."""
 
 
 class Timings(Wire):
@@ -79,6 +84,8 @@ class Result(Event):
     """The model whose vectors were compared, as ``name@version``."""
     warnings: tuple[str, ...] = ()
     """What the reader should know: shards that did not answer, parts that could not be used."""
+    explanation: Explanation | None = None
+    """How the list was made; present when the query asked to ``explain``."""
     error: QueryError | None = None
     """Why there is no answer; present exactly when ``status`` is ``error``."""
 

@@ -10,7 +10,9 @@ from config.errors import Reason, RejectEvent, RetryLater
 from config.vocabulary import ModelRef, QueryId, ResultStatus
 from fusion.request import RankedHit, Ranking
 from workers.contracts.result import Hit, ModalityScore, QueryError, Result, Timings
+from workers.streams.query_explained import wire_explanation, wire_hit_explanation
 from workers.streams.records import Publisher
+from workers.streams.timing import now_ms
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,7 @@ def answered(query_id: QueryId, ranking: Ranking, model: ModelRef, warnings: Seq
         candidates=ranking.candidates,
         model=str(model),
         warnings=tuple(dict.fromkeys([*warnings, *ranking.warnings])),
+        explanation=wire_explanation(ranking.explanation) if explain and ranking.explanation else None,
     )
 
 
@@ -55,6 +58,7 @@ def _hit(hit: RankedHit, *, explain: bool) -> Hit:
             similarity=round(score.similarity, _SCORE_DIGITS),
             calibrated=round(score.calibrated, _SCORE_DIGITS),
             weight=round(score.weight, _SCORE_DIGITS),
+            rank=score.rank,
         )
         for modality, score in hit.modality_scores.items()
     }
@@ -66,6 +70,7 @@ def _hit(hit: RankedHit, *, explain: bool) -> Hit:
         modality_scores=scores if explain else {},
         attributes=hit.attributes,
         because=hit.because if explain else (),
+        explanation=wire_hit_explanation(hit.explanation, now_ms()) if explain and hit.explanation else None,
     )
 
 
