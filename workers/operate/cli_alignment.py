@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from config.errors import Misconfigured
 from workers.operate.cli_options import settings_of
 from workers.operate.console import output, progress_console
+from workers.operate.training_bar import Bar
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -96,7 +97,7 @@ def _alone(
     encoders = _encoders(settings)
     read = _read(file, encoders, settings, out, views=views)
     options = RunOptions(fit=fit, name=_name(out), **course)
-    with _Bar("training") as bar:
+    with Bar("training") as bar:
         return train(read.features, encoders.model, options, out, bar)
 
 
@@ -121,7 +122,7 @@ def _together(
         read = _read(folder / "pairs.jsonl", encoders, settings, out / "sites" / _name(folder), views=views)
         parts.append(split(read.features, share))
     sites = [Site(str(folder), options, training) for folder, (training, _) in zip(folders, parts, strict=True)]
-    with _Bar("rounds") as bar:
+    with Bar("rounds") as bar:
         heads = federate(sites, rounds, steps, tell=lambda done: bar(done, rounds, None))
     return write_heads(heads, parts, encoders.model, name=_name(out), options=options, folder=out)
 
@@ -138,7 +139,7 @@ def _read(file: Path, encoders: "EncoderSet", settings: "Settings", folder: Path
     if not file.is_file():
         raise Misconfigured(f"{file} is not there: put the site's items into it, one content event a line")
     total = count_items(file)
-    with _Bar(f"encoding {file.name}") as bar:
+    with Bar(f"encoding {file.name}") as bar:
         done = 0
 
         def advance(count: int) -> None:
@@ -170,23 +171,3 @@ def _report(done: "Alignment", out: Path) -> None:
 
 def _name(folder: Path) -> str:
     return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in folder.resolve().name)[:32]
-
-
-class _Bar:
-    def __init__(self, what: str) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._progress = Progress(*columns, TextColumn("{task.fields[note]}"), console=progress_console())
-        self._task = self._progress.add_task(what, total=None, note="")
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def __call__(self, done: int, total: int, best: float | None) -> None:
-        note = "" if best is None or best < 0 else f"best {best:.3f}"
-        self._progress.update(self._task, completed=done, total=total, note=note)

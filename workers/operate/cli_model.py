@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workers.operate import cli_alignment
+from workers.operate import cli_alignment, cli_fusion, cli_ranking
 from workers.operate.console import Commands, output, progress_console
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ _Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     cli_alignment.register(_train)
+    cli_fusion.register(_train, _evaluate)
+    cli_ranking.register(_evaluate)
     app.add_typer(_train, name="train")
     app.add_typer(_evaluate, name="evaluate")
 

@@ -35,7 +35,7 @@ def test_help_imports_nothing_heavy() -> None:
     [
         "demo", "up", "worker", "publish content", "publish interactions", "publish folder", "query", "recommend",
         "similar", "topics create", "topics list", "schema", "doctor", "train builtin", "train corpus", "evaluate",
-        "evaluate photos",
+        "evaluate photos", "evaluate fusion", "evaluate ranking", "train fusion",
     ],
 )  # fmt: skip
 def test_every_command_has_help(cli: CliRunner, command: str) -> None:
