@@ -117,12 +117,15 @@ class EncoderSet:
         dims: Length of every vector.
         encoders: One encoder a modality.
         calibration: Background distribution by (query modality, item modality).
+        dimension_weights: What each dimension counts in a weighted cosine, float64 of shape (dims,), not negative; None
+            where nothing was learnt.
     """
 
     model: ModelRef
     dims: int
     encoders: Mapping[Modality, Encoder]
     calibration: Mapping[tuple[Modality, Modality], Background] = field(default_factory=dict)
+    dimension_weights: NDArray[np.float64] | None = None
 
     @property
     def modalities(self) -> frozenset[Modality]:

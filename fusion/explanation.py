@@ -12,7 +12,9 @@ from fusion.request import ModalityScore, RankingRequest
 from fusion.scores import Scores
 from fusion.scoring import PairViews, Scored, contributions
 from fusion.scoring_batch import recipe_of
+from fusion.signals import reasons
 from fusion.similarity import compare
+from fusion.strategies import shares
 
 NOTICEABLE: Final = 0.5
 """Calibrated values from here on are more likely a match than chance (see ``fusion.calibration``)."""
@@ -83,19 +85,19 @@ def _pairs(request: RankingRequest, candidates: Candidates, scored: Scored, plac
 def modality_scores(
     request: RankingRequest, candidates: Candidates, scored: Scored, place: int
 ) -> dict[Modality, ModalityScore]:
-    """How each modality of one candidate answered; modalities it lacks are absent, and all without ``explain``."""
-    if not request.explain:
-        return {}
-    if scored.parts is None or scored.views is None:
+    """How each modality of one candidate answered; modalities it lacks are absent."""
+    if scored.parts is None:
         return _against_profile(request, candidates, scored, place)
     each = np.abs(scored.parts.part_weights) / np.abs(scored.parts.part_weights).sum()
-    ranks = _best_ranks(scored.parts, scored.views, place)
+    # Weights are remembered with what was shown, also where nothing is explained.
+    weights = shares(request.strategy, scored.parts.of(place))[..., 0]
+    ranks = None if scored.views is None else _best_ranks(scored.parts, scored.views, place)
     return {
         modality: ModalityScore(
             similarity=float(each @ scored.parts.similarities[:, row, place]),
             calibrated=float(each @ scored.parts.calibrated[:, row, place]),
-            weight=float(scored.views.shares[:, row, place].sum()),
-            rank=int(ranks[row]),
+            weight=float(weights[:, row].sum()),
+            rank=None if ranks is None else ranks[row],
         )
         for row, modality in enumerate(candidates.modalities)
         if candidates.present[row, place]
@@ -134,10 +136,17 @@ def because(request: RankingRequest, candidates: Candidates, scored: Scored, pla
     sentences = []
     if scored.parts is not None and scored.views is not None:
         sentences = _about_parts(request, candidates, scored.parts, scored.views, place)
-    if scored.profile is not None and scored.profile[place] >= NOTICEABLE:
+    if scored.blended is not None:
+        sentences += reasons(request.signals, scored.blended, place)
+    elif scored.profile is not None and scored.profile[place] >= NOTICEABLE:
         sentences.append(f"like what this user acted on lately ({scored.profile[place]:.2f} calibrated)")
     if scored.boosts is not None and scored.boosts[place] > 0:
         sentences.append(request.boost_because or f"boosted by {scored.boosts[place]:.2f}")
+    if scored.boosted_by is not None:
+        sentences += [
+            f"{name} {value:.2f} decides {share:.0%} of its score"
+            for name, (value, share) in scored.boosted_by.of(place).items()
+        ]
     if scored.distances_km is not None:
         sentences.append(_about_place(scored.distances_km[place]))
     return tuple(sentences)

@@ -71,6 +71,17 @@ class Scores:
         arrays = {name: getattr(self, name)[None] for name in _ARRAYS}
         return replace(self, **arrays)
 
+    def of(self, place: int) -> "Scores":
+        """One candidate's alone."""
+        one = slice(place, place + 1)
+        return replace(
+            self,
+            similarities=self.similarities[..., one],
+            deviations=self.deviations[..., one],
+            calibrated=self.calibrated[..., one],
+            present=self.present[..., one],
+        )
+
     @property
     def weights(self) -> Matrix:
         """Magnitude of each (part, modality), shape (…, parts, modalities, 1)."""

@@ -7,24 +7,22 @@ padded to the largest (see ``fusion.scoring_batch``). One query is a batch of on
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from config.errors import Reason, RejectEvent
 from config.vocabulary import Background, MissingRule, Modality
+from fusion.boosts import Boosts, boosts_of, with_boosts
 from fusion.calibration import Calibration, background_of, calibrate
 from fusion.candidates import Candidates
 from fusion.places import closeness, distances_km
 from fusion.request import RankingRequest
 from fusion.scores import Scores, places_in_lists
 from fusion.scoring_batch import Fused, Question, fuse_parts
+from fusion.signals import Blended, blend
 from fusion.similarity import Matrix, compare
 from fusion.strategies import shares
-
-NEAR_SHARE: Final = 1.0 / 3.0
-"""Share of the score that ``near`` decides: a place settles what the content leaves close, and no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +45,8 @@ class Scored:
         boosts: In [0, 1]; None without any.
         distances_km: NaN where an item has no place; None without ``near``.
         views: Each pair's share and place; None unless the request explains.
+        boosted_by: What age, popularity and numbers said; None without any such boost.
+        blended: What a recommendation's signals make of them; None without any.
     """
 
     total: Matrix
@@ -56,6 +56,8 @@ class Scored:
     distances_km: Matrix | None
     content: Matrix | None = None
     views: PairViews | None = None
+    boosted_by: Boosts | None = None
+    blended: Blended | None = None
 
 
 def backgrounds_of(
@@ -71,8 +73,8 @@ def score(
 ) -> Scored:
     """Score every candidate exactly.
 
-    The parts are fused first. Then the profile takes its share of the score, then the boosts theirs, then the place;
-    whichever comes first decides all of what it is added to.
+    The parts are fused first. Then the profile takes its share of the score, then the boosts theirs, then age,
+    popularity and numbers, then the place; whichever comes first decides all of what it is added to.
     """
     return score_many([Question(request, candidates, backgrounds)])[0]
 
@@ -89,11 +91,15 @@ def _scored(request: RankingRequest, candidates: Candidates, fused: Fused | None
     total = _blend(total, profile, request.personalise)
     boosts = _boosts(request, candidates)
     total = _blend(total, boosts, request.boost_share)
+    blended = blend(request.signals, candidates.ids, candidates.fused) if request.signals else None
+    total = total if blended is None else blended.total
     if total is None:
         raise RejectEvent(Reason.INVALID_EVENT, "holds nothing to search by: give at least one part", field="parts")
+    boosted_by = boosts_of(request.boost_by, candidates.facts(request.asked_at_ms), request.missing)
+    total = with_boosts(total, boosted_by)
     distances = distances_km(request.near, candidates.attributes) if request.near else None
     if request.near and distances is not None:
-        total = _blend_place(total, closeness(distances, request.near.scale_km), request.missing)
+        total = _blend_place(total, closeness(distances, request.near.scale_km), request.near.share, request.missing)
     parts = None if fused is None else fused.scores
     return Scored(
         total=total.round(12),
@@ -101,6 +107,8 @@ def _scored(request: RankingRequest, candidates: Candidates, fused: Fused | None
         profile=profile,
         boosts=boosts,
         distances_km=distances,
+        boosted_by=boosted_by,
+        blended=blended,
         content=None if fused is None else fused.total,
         views=_views(request, parts) if parts is not None and request.explain else None,
     )
@@ -111,22 +119,33 @@ def _views(request: RankingRequest, parts: Scores) -> PairViews:
 
 
 def contributions(request: RankingRequest, scored: Scored, place: int) -> dict[str, float]:
-    """What the content, the profile, the boosts and the place gave to one candidate's score, in this order.
+    """What content, profile, boosts, signals and place gave to one candidate's score, in this order.
 
-    They sum to the score: each later one took its share of all that came before it.
+    They sum to the score: each later one took its share of all that came before it. Signals take all of it. Boosts by
+    age, popularity and number go by their own names.
     """
     found: dict[str, float] = {}
-    signals = (
+    for name, value, share in (
         ("content", None if scored.content is None else scored.content[place], 1.0),
         ("profile", None if scored.profile is None else scored.profile[place], request.personalise),
         ("boosts", None if scored.boosts is None else scored.boosts[place], request.boost_share),
-        ("near", *_nearness(request, scored, place)),
-    )
-    for name, value, share in signals:
-        if value is not None:
-            taken = share if found else 1.0
-            found = {each: (1.0 - taken) * given for each, given in found.items()} | {name: taken * float(value)}
-    return found
+    ):
+        found = _taking(found, name, value, share)
+    if scored.blended is not None:
+        found = {"signals": float(scored.blended.total[place])}
+    if scored.boosted_by is not None:
+        said = scored.boosted_by.of(place)
+        rest = 1.0 - min(sum(share for _, share in said.values()), 1.0)
+        found = {each: rest * given for each, given in found.items()}
+        found |= {name: value * share for name, (value, share) in said.items()}
+    return _taking(found, "near", *_nearness(request, scored, place))
+
+
+def _taking(found: dict[str, float], name: str, value: float | None, share: float) -> dict[str, float]:
+    if value is None:
+        return found
+    taken = share if found else 1.0
+    return {each: (1.0 - taken) * given for each, given in found.items()} | {name: taken * float(value)}
 
 
 def _nearness(request: RankingRequest, scored: Scored, place: int) -> tuple[float | None, float]:
@@ -134,8 +153,8 @@ def _nearness(request: RankingRequest, scored: Scored, place: int) -> tuple[floa
         return None, 0.0
     close = float(closeness(scored.distances_km[place], request.near.scale_km))
     if math.isnan(close):
-        return (None, 0.0) if request.missing is MissingRule.RENORMALISE else (0.0, NEAR_SHARE)
-    return close, NEAR_SHARE
+        return (None, 0.0) if request.missing is MissingRule.RENORMALISE else (0.0, request.near.share)
+    return close, request.near.share
 
 
 def _profile_scores(request: RankingRequest, candidates: Candidates) -> Matrix | None:
@@ -160,7 +179,7 @@ def _blend(total: Matrix | None, signal: Matrix | None, share: float) -> Matrix 
     return np.asarray((1.0 - share) * total + share * signal, np.float64)
 
 
-def _blend_place(total: Matrix, close: Matrix, missing: MissingRule) -> Matrix:
+def _blend_place(total: Matrix, close: Matrix, share: float, missing: MissingRule) -> Matrix:
     nowhere = np.isnan(close)
-    blended = (1.0 - NEAR_SHARE) * total + NEAR_SHARE * np.where(nowhere, 0.0, close)
+    blended = (1.0 - share) * total + share * np.where(nowhere, 0.0, close)
     return np.where(nowhere, total, blended) if missing is MissingRule.RENORMALISE else blended

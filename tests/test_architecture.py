@@ -18,6 +18,8 @@ ROOMS = {
 
 ONLY_IN = {
     "torch": ("encoders", "fusion/learning"),
+    "implicit": ("fusion/learning",),
+    "scipy": ("fusion/learning",),
     "torchaudio": ("encoders",),
     "transformers": ("encoders",),
     "redis": ("fusion/index", "fusion/people"),

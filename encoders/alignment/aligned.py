@@ -80,7 +80,7 @@ class AlignedPaddedEncoder(AlignedEncoder):
 
 
 def with_heads(encoders: EncoderSet, folder: Path) -> EncoderSet:
-    """Return the encoders with the heads of a folder after them, and its calibration.
+    """Return the encoders with the heads of a folder after them, its calibration and its weights per dimension.
 
     A modality for which the folder has no head lies in another space and is left out.
 
@@ -98,7 +98,13 @@ def with_heads(encoders: EncoderSet, folder: Path) -> EncoderSet:
         raise Misconfigured(f"{folder} has heads for {', '.join(alignment.files)}, which this profile does not encode")
     if left := [str(m) for m in encoders.encoders if m not in made]:
         log.warning("heads %s were not trained for %s: left out", folder, ", ".join(left))
-    return EncoderSet(model=alignment.model, dims=alignment.dims, encoders=made, calibration=alignment.calibration)
+    return EncoderSet(
+        model=alignment.model,
+        dims=alignment.dims,
+        encoders=made,
+        calibration=alignment.calibration,
+        dimension_weights=alignment.dimension_weights,
+    )
 
 
 def _aligned(encoder: Encoder, alignment: Alignment, folder: Path) -> Encoder:

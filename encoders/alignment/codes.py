@@ -10,9 +10,15 @@ from numpy.typing import NDArray
 Codes = NDArray[np.uint8]
 
 
-def to_codes(vectors: NDArray[np.float32]) -> Codes:
-    """Return uint8 of shape (n, ceil(dims / 8)) for vectors (n, dims): a bit is 1 where the number is above 0."""
-    return np.packbits(vectors > 0, axis=1)
+def to_codes(vectors: NDArray[np.float32], centre: NDArray[np.float32] | None = None) -> Codes:
+    """Return uint8 of shape (n, ceil(dims / 8)) for vectors (n, dims): a bit is 1 where the number is above the centre.
+
+    Args:
+        vectors: Of one modality.
+        centre: That modality's mean (dims,), or 0. Where every vector of a modality leans to one side, a sign alone
+            tells little: with centres the built-in model's codes keep far more of the order.
+    """
+    return np.packbits(vectors > (0.0 if centre is None else centre), axis=1)
 
 
 def hamming_similarity(queries: Codes, items: Codes, dims: int) -> NDArray[np.float32]:

@@ -17,19 +17,27 @@ MOST_BACKGROUND = 1000
 
 
 @torch.inference_mode()
-def align(heads: Mapping[Modality, Head], features: PairedFeatures) -> dict[Modality, NDArray[np.float32]]:
-    """Return aligned unit vectors (n, dims) by modality, NaN where an item lacks it."""
-    return {
-        modality: unit_rows(heads[modality](torch.from_numpy(features.vectors[modality])).numpy())
-        for modality in features.modalities
-    }
+def carry(head: Head, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return unit vectors (n, dims) of source vectors (n, source); NaN stays NaN."""
+    return unit_rows(head(torch.from_numpy(vectors)).numpy())
+
+
+def align(
+    heads: Mapping[Modality, Head], features: PairedFeatures, weights: NDArray[np.float64] | None = None
+) -> dict[Modality, NDArray[np.float32]]:
+    """Return aligned unit vectors (n, dims) by modality, NaN where an item lacks it.
+
+    With ``weights`` (dims,) the cosine of what is returned is the weighted cosine of what is aligned.
+    """
+    carried = {modality: carry(heads[modality], features.vectors[modality]) for modality in features.modalities}
+    return carried if weights is None else {m: unit_rows(rows * np.sqrt(weights)) for m, rows in carried.items()}
 
 
 def score_pairs(
-    heads: Mapping[Modality, Head], features: PairedFeatures
+    heads: Mapping[Modality, Head], features: PairedFeatures, weights: NDArray[np.float64] | None = None
 ) -> dict[tuple[Modality, Modality], RetrievalScores]:
-    """Return scores for every ordered pair of modalities that any items have together."""
-    aligned = align(heads, features)
+    """Return scores for every ordered pair of modalities that any items have together, by (weighted) cosine."""
+    aligned = align(heads, features, weights)
     found = {}
     for query, item in permutations(features.modalities, 2):
         both = np.flatnonzero(features.together((query, item)))

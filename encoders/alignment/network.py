@@ -69,7 +69,7 @@ class ContrastiveFitter:
         self._modalities = train.modalities
         self._vectors = {m: torch.from_numpy(np.nan_to_num(train.vectors[m])) for m in train.modalities}
         self._present = {m: torch.from_numpy(train.present(m)) for m in train.modalities}
-        self._twins = {m: torch.from_numpy(_twins(train.vectors[m])) for m in train.modalities}
+        self._twins = {m: torch.from_numpy(twins(train.vectors[m])) for m in train.modalities}
         self._views = {m: torch.from_numpy(np.nan_to_num(train.views[m])) for m in train.views}
         shared = np.sum([train.present(m) for m in train.modalities], axis=0) >= 2
         viewed = np.logical_or.reduce([train.present(m) for m in train.views]) if train.views else np.zeros_like(shared)
@@ -198,7 +198,7 @@ def _start_from_closed_form(model: ContrastiveModel, options: FitOptions, train:
         head.linear.load_state_dict(closed.linear.state_dict())  # type: ignore[union-attr]
 
 
-def _twins(vectors: NDArray[np.float32]) -> NDArray[np.int64]:
+def twins(vectors: NDArray[np.float32]) -> NDArray[np.int64]:
     """Number equal rows alike: two items with one text are no negatives of each other."""
     absent = np.isnan(vectors[:, 0])
     _, numbers = np.unique(np.nan_to_num(vectors), axis=0, return_inverse=True)

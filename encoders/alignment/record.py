@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from config.errors import Misconfigured
 from config.vocabulary import Background, Modality, ModelRef
+from encoders.alignment.weights_file import Weights, plain_weights, read_weights
 
 RECORD: Final = "alignment.json"
 CARD: Final = "MODEL_CARD.md"
@@ -26,6 +27,8 @@ class Alignment:
         sources: Length of the vectors that each modality's head takes.
         files: SHA-256 of each modality's file.
         calibration: Background by (query modality, item modality).
+        dimension_weights: What each dimension counts in a weighted cosine, of shape (dims,); None in folders that were
+            written before there were any, or where no items had two modalities.
         facts: Options, data and metrics, as the card tells them.
     """
 
@@ -35,6 +38,7 @@ class Alignment:
     sources: Mapping[Modality, int]
     files: Mapping[Modality, str]
     calibration: Mapping[tuple[Modality, Modality], Background] = field(default_factory=dict)
+    dimension_weights: Weights | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -57,6 +61,9 @@ def save_record(alignment: Alignment, folder: Path) -> None:
             f"{query}>{item}": {"mean": round(b.mean, 5), "std": round(b.std, 5)}
             for (query, item), b in alignment.calibration.items()
         },
+        "dimension_weights": None
+        if alignment.dimension_weights is None
+        else plain_weights(alignment.dimension_weights),
         "facts": dict(alignment.facts),
     }
     (folder / CARD).write_text(_card(alignment), encoding="utf-8")
@@ -74,6 +81,7 @@ def load_record(folder: Path) -> Alignment:
     path = folder / RECORD
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
+        weights = raw.get("dimension_weights")
         return Alignment(
             name=raw["name"],
             base=ModelRef.parse(raw["base"]),
@@ -81,6 +89,7 @@ def load_record(folder: Path) -> Alignment:
             sources={Modality(key): int(value) for key, value in raw["sources"].items()},
             files={Modality(key): str(value) for key, value in raw["files"].items()},
             calibration={_pair(key): Background(**value) for key, value in raw["calibration"].items()},
+            dimension_weights=None if weights is None else read_weights(weights, int(raw["dims"])),
             facts=raw["facts"],
         )
     except FileNotFoundError as exc:
@@ -130,7 +139,11 @@ Name this folder as `model.heads` in the settings. Its vectors are stored under 
 | --- | --- | --- | --- | --- |
 {rows}
 
+{weighted}
 The heads were chosen by these numbers, so they are somewhat too good: `crosscurrent evaluate` measures on other data.
+"""
+
+_WEIGHTED: Final = """Mean recall@10 over these pairs: {cosine:.3f} by cosine, {weighted_cosine:.3f} by weighted cosine.
 """
 
 
@@ -142,6 +155,7 @@ def _card(alignment: Alignment) -> str:
         dims=alignment.dims,
         modalities=", ".join(alignment.files),
         options="\n".join(f"- {key}: {value}" for key, value in sorted(facts["options"].items())),
+        weighted=_WEIGHTED.format(**facts["similarity"]) if "similarity" in facts else "",
         rows="\n".join(_row(pair, scores) for pair, scores in facts["validation"].items()),
         **{key: facts[key] for key in ("items", "validation_items", "data", "steps", "best_step")},
     )

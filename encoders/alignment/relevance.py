@@ -41,6 +41,40 @@ class RelevanceScores:
     ndcg_at_10: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What each query got, so that any part of the queries can be summed up by itself.
+
+    Attributes:
+        items: Number of items searched.
+        ranks: (queries,) best relevant item's rank, from 1; NaN where no item is relevant, as in the other two.
+        precisions: (queries,) average precision.
+        ndcgs: (queries,) nDCG@10.
+    """
+
+    items: int
+    ranks: NDArray[np.float64]
+    precisions: NDArray[np.float64]
+    ndcgs: NDArray[np.float64]
+
+    def summary(self, rows: NDArray[np.bool_] | None = None) -> RelevanceScores | None:
+        """Return the means over the queries, or those in ``rows`` (queries,); None where none has a relevant item."""
+        kept = ~np.isnan(self.ranks) if rows is None else rows & ~np.isnan(self.ranks)
+        if not kept.any():
+            return None
+        ranks = self.ranks[kept]
+        return RelevanceScores(
+            queries=len(ranks),
+            items=self.items,
+            recall_at_1=float(np.mean(ranks <= 1)),
+            recall_at_5=float(np.mean(ranks <= 5)),
+            recall_at_10=float(np.mean(ranks <= 10)),
+            median_rank=float(np.median(ranks)),
+            mean_average_precision=float(self.precisions[kept].mean()),
+            ndcg_at_10=float(self.ndcgs[kept].mean()),
+        )
+
+
 def score_relevance(similarities: NDArray[np.floating], gains: NDArray[np.floating]) -> RelevanceScores:
     """Score rankings by similarity.
 
@@ -51,30 +85,28 @@ def score_relevance(similarities: NDArray[np.floating], gains: NDArray[np.floati
     Raises:
         ValueError: Shapes differ, a similarity is not finite, or no query has a relevant item.
     """
+    scores = judge(similarities, gains).summary()
+    if scores is None:
+        raise ValueError("no queries to score: give at least one that has a relevant item")
+    return scores
+
+
+def judge(similarities: NDArray[np.floating], gains: NDArray[np.floating]) -> Judged:
+    """Judge every query by itself; arguments as for ``score_relevance``.
+
+    Raises:
+        ValueError: Shapes differ, or a similarity is not finite.
+    """
     if similarities.shape != gains.shape:
         raise ValueError(f"similarities have shape {similarities.shape}, gains {gains.shape}")
     if not np.isfinite(similarities).all():
         raise ValueError("a similarity is NaN or infinite: its rank would mean nothing")
-    served = np.asarray((gains > 0).any(axis=1), np.bool_)
-    if not served.any():
-        raise ValueError("no queries to score: give at least one that has a relevant item")
-    starts = range(0, len(similarities), CHUNK_QUERIES)
-    parts = [
-        _chunk(similarities[s : s + CHUNK_QUERIES][kept], gains[s : s + CHUNK_QUERIES][kept])
-        for s in starts
-        if (kept := served[s : s + CHUNK_QUERIES]).any()
-    ]
-    ranks, precisions, ndcgs = (np.concatenate(each) for each in zip(*parts, strict=True))
-    return RelevanceScores(
-        queries=len(ranks),
-        items=similarities.shape[1],
-        recall_at_1=float(np.mean(ranks <= 1)),
-        recall_at_5=float(np.mean(ranks <= 5)),
-        recall_at_10=float(np.mean(ranks <= 10)),
-        median_rank=float(np.median(ranks)),
-        mean_average_precision=float(precisions.mean()),
-        ndcg_at_10=float(ndcgs.mean()),
-    )
+    served = np.flatnonzero((gains > 0).any(axis=1))
+    found = np.full((3, len(similarities)), np.nan)
+    for start in range(0, len(served), CHUNK_QUERIES):
+        rows = served[start : start + CHUNK_QUERIES]
+        found[:, rows] = _chunk(similarities[rows], gains[rows])
+    return Judged(items=similarities.shape[1], ranks=found[0], precisions=found[1], ndcgs=found[2])
 
 
 def mean_relevance(scores: Sequence[RelevanceScores]) -> RelevanceScores:

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from config.errors import Misconfigured
 from config.vocabulary import Modality, ModelRef
-from encoders.alignment.evaluate import backgrounds, mean_recall, score_pairs
+from encoders.alignment.dimension_weights import average_weights, learn_weights
+from encoders.alignment.evaluate import align, backgrounds, mean_recall, score_pairs
 from encoders.alignment.evaluation import mean_scores
 from encoders.alignment.features import PairedFeatures
 from encoders.alignment.heads import Head, save_head
@@ -194,7 +196,7 @@ def write_heads(
     folder: Path,
     facts: Mapping[str, Any] | None = None,
 ) -> Alignment:
-    """Write heads with record and card.
+    """Write heads with record, card and weights per dimension; of these too a site gives its own, never its vectors.
 
     Args:
         heads: What was learnt.
@@ -211,6 +213,7 @@ def write_heads(
     training = [one for one, _ in parts]
     scored = [score_pairs(heads, validation) for _, validation in parts]
     scores = {pair: mean_scores([each[pair] for each in scored if pair in each]) for pair in scored[0]}
+    weights = average_weights([(learn_weights(align(heads, one)), len(one)) for one in training])
     ids = [item_id for part in parts for features in part for item_id in features.item_ids]
     alignment = Alignment(
         name=name,
@@ -219,6 +222,7 @@ def write_heads(
         sources={m: training[0].dims(m) for m in heads},
         files=files,
         calibration=backgrounds(heads, training[0]),
+        dimension_weights=weights,
         facts={
             "data": hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()[:16],
             "items": len(ids),
@@ -228,12 +232,28 @@ def write_heads(
             "best_step": options.steps,
             "options": {key: value for key, value in asdict(options).items() if value is not None},
             "validation": {f"{query}>{item}": asdict(score) for (query, item), score in scores.items()},
+            **_similarities(heads, [validation for _, validation in parts], weights),
             "torch": torch.__version__,
             **(facts or {}),
         },
     )
     save_record(alignment, folder)
     return alignment
+
+
+def _similarities(
+    heads: Mapping[Modality, Head], validation: Sequence[PairedFeatures], weights: NDArray[np.float64] | None
+) -> dict[str, Any]:
+    """Mean recall@10 by cosine and by weighted cosine; nothing where there are no weights or no pairs."""
+    if weights is None:
+        return {}
+    found = {}
+    for name, each in (("cosine", None), ("weighted_cosine", weights)):
+        scores = [score for part in validation for score in score_pairs(heads, part, each).values()]
+        if not scores:
+            return {}
+        found[name] = round(mean_scores(scores).recall_at_10, 4)
+    return {"similarity": found}
 
 
 def _finished(folder: Path, mark: str) -> Alignment:

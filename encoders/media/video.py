@@ -12,9 +12,14 @@ from encoders.base import AudioInput, ImageInput
 from encoders.media.audio import read_track
 from encoders.media.containers import open_container
 from encoders.media.image import SHORT_SIDE
+from encoders.media.motion import attend_to_motion
 
 SEEK_FROM_S: Final = 20.0
 """Clips shorter than this are decoded in one pass: a search would decode the same group of pictures many times."""
+
+SILENCE: Final = 1e-3
+"""A track that is never louder (60 dB below full scale) counts as none: screen recordings and muted films have one, and
+a vector of silence would speak against the clip in every search."""
 
 _FRAMES_PER_SEEK: Final = 600  # between a key frame and the wanted picture; beyond that the last one decoded serves
 _PICTURES_PER_PASS: Final = 72_000  # 20 minutes at 60 a second: bounds clips whose time stamps lie
@@ -26,10 +31,12 @@ def decode_video(
     """Decode a clip: ``settings.video_frames`` pictures from the middles of as many equal spans, and its sound.
 
     Where the container can be searched and says how long it is, only the neighbourhoods of the wanted pictures are
-    decoded; otherwise the clip is decoded once from its start. Both end at ``settings.max_seconds``.
+    decoded; otherwise the clip is decoded once from its start. Both end at ``settings.max_seconds``. Where something
+    moves before a still ground, some of the pictures show it nearer or alone (see ``media.motion``).
 
     Returns:
-        Pictures in order of time (fewer than asked for if the clip has fewer), and its sound, None without one.
+        Pictures in order of time (fewer than asked for if the clip has fewer), and its sound, None without one that can
+        be heard.
 
     Raises:
         MediaRejected: If it is empty, too large in bytes or pixels, has no pictures, or is broken.
@@ -43,7 +50,7 @@ def decode_video(
         frames = _sample_in_one_pass(data, settings, field)
     if not frames:
         raise MediaRejected(Reason.MEDIA_EMPTY, "the clip has no pictures", field=field)
-    return frames, _sound(data, settings, field)
+    return attend_to_motion(frames), _sound(data, settings, field)
 
 
 def _video_stream(container: Any, settings: MediaSettings, field: str) -> Any:
@@ -146,6 +153,7 @@ def _sound(data: bytes, settings: MediaSettings, field: str) -> AudioInput | Non
         if not container.streams.audio:
             return None
         try:
-            return read_track(container, settings.max_seconds)
+            sound = read_track(container, settings.max_seconds)
         except av.FFmpegError:
             return None  # the pictures are fine: a clip with a broken sound is a silent clip
+    return sound if sound is not None and np.abs(sound.samples).max() > SILENCE else None

@@ -14,8 +14,10 @@ from fusion.index.protocol import (
     FUSED,
     Item,
     Neighbour,
+    ReadReport,
     SearchReport,
     Tombstone,
+    VectorSample,
     VectorSearch,
     WriteOutcome,
 )
@@ -124,15 +126,19 @@ class MemoryVectorIndex:
         """Read items; unknown and deleted ids are absent."""
         return {item_id: self._items[item_id] for item_id in item_ids if item_id in self._items}
 
+    async def read(self, item_ids: Sequence[ItemId], *, deadline: float | None = None) -> ReadReport:
+        """Read items; nothing can be away, or late."""
+        return ReadReport(items=await self.fetch(item_ids))
+
     async def scan_ids(self, count: int) -> list[ItemId]:
         """Up to ``count`` item ids."""
         return list(self._items)[:count]
 
-    async def sample_vectors(self, modality: Modality, count: int) -> NDArray[np.float32]:
+    async def sample_vectors(self, modality: Modality, count: int) -> VectorSample:
         """Vectors of random items; see ``VectorIndex.sample_vectors``."""
-        vectors = [item.vectors[modality] for item in self._items.values() if modality in item.vectors]
-        chosen = self._random.permutation(len(vectors))[:count]
-        return np.array([vectors[place] for place in chosen], np.float32).reshape(len(chosen), self._dims)
+        having = [item for item in self._items.values() if modality in item.vectors]
+        chosen = [having[place] for place in self._random.permutation(len(having))[:count]]
+        return VectorSample.of(chosen, modality, self._dims)
 
     async def counts(self) -> dict[Modality, int]:
         """How many items have each modality."""

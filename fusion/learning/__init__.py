@@ -1,1 +1,1 @@
-"""Learning how to fuse, from judged queries or from clicks. The one room of fusion that uses torch, when it trains."""
+"""Learning from behaviour and judgements: logs, what is trained on them, how to fuse, and how it is measured."""

@@ -106,7 +106,7 @@ def test_topics_and_doctor_find_all_well(run: Run) -> None:
     """Nothing differs, nothing is missing."""
     listed = run("topics", "list")
     assert listed.exit_code == 0, listed.output
-    assert listed.stdout.count("as it should be") == 7
+    assert listed.stdout.count("as it should be") == 8
     well = run("doctor")
     assert well.exit_code == 0, well.output
     assert "trouble" not in well.stdout

@@ -120,6 +120,20 @@ USER_PROFILE: dict[str, Any] = {
     "vector": "mpkZP83MTD8=",
     "strength": 1.5,
     "recent": ["kanagawa-0042"],
+    "steps": [{"item_id": "kanagawa-0042", "weight": 1.5, "at_ms": 1777636980000, "session_id": "s-3"}],
+}
+
+TAG_COUNTS: dict[str, Any] = {
+    "type": "tag.counts",
+    "occurred_at": "2026-05-01T12:04:11Z",
+    "label_set": "sentiment",
+    "partition": 2,
+    "window_start": "2026-05-01T12:00:00Z",
+    "window_end": "2026-05-01T12:05:00Z",
+    "counts": {"positive": 12, "neutral": 31, "negative": 3},
+    "items": 52,
+    "through_offset": 1042,
+    "watermark": "2026-05-01T12:04:10.250Z",
 }
 
 DEAD_LETTER: dict[str, Any] = {

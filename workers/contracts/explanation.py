@@ -33,7 +33,7 @@ class HitExplanation(Wire):
     pairs: tuple[PairScore, ...] = ()
     """Every part against every modality that the item has."""
     contributions: dict[str, float] = Field(default_factory=dict)
-    """What ``content``, ``profile``, ``boosts`` and ``near`` gave to the score; they sum to it."""
+    """What ``content``, ``profile``, ``boosts``, ``signals``, named boosts and ``near`` gave to the score, as a sum."""
     profile: float | None = None
     """Calibrated likeness to what the user acted on, in [0, 1]; absent when not personalised."""
     boosts: dict[str, float] = Field(default_factory=dict)

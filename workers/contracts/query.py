@@ -4,9 +4,17 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, JsonValue, StringConstraints, TypeAdapter, model_validator
 
-from config.vocabulary import FusionStrategy, MissingRule, Modality, QueryKind, RankingMethod, Similarity
+from config.vocabulary import (
+    FusionStrategy,
+    MissingRule,
+    Modality,
+    QueryKind,
+    RecommendSignal,
+    Similarity,
+)
 from workers.contracts.base import Event, Latitude, Longitude, Wire, WireItemId, WireQueryId, WireUserId
 from workers.contracts.media import LocationContent, MediaContent, SensorContent, TextContent
+from workers.contracts.ordering import Boosts, Collapse, GroupBy, Ranking
 
 MAX_PARTS = 16
 MAX_K = 10_000
@@ -97,15 +105,22 @@ class Fusion(Wire):
         return self
 
 
-class Ranking(Wire):
-    """How scored candidates become the list."""
+class Recommend(Wire):
+    """How a recommendation is made; the worker's settings where absent."""
 
-    method: RankingMethod | None = None
-    """``top_k`` by score alone; ``mmr`` and ``beam`` trade score against variety."""
-    diversity: float = Field(0.3, ge=0, le=1)
-    """0 is score alone, 1 is variety alone; used by ``mmr`` and ``beam``."""
-    beam_width: int = Field(8, ge=1, le=64)
-    """Lists kept while searching; used by ``beam``."""
+    shares: dict[RecommendSignal, ModalityWeight] | None = None
+    """What part of the score each signal decides against the others, 0 to 100; the setting's where not named."""
+    explore: float | None = Field(None, ge=0, le=1)
+    """Share of the places that go to what the user's behaviour does not speak for: 0.1 is every tenth."""
+    allow_seen: bool = False
+    """Also show what the user acted on already; what they disliked is never shown."""
+
+    @model_validator(mode="after")
+    def _some_share(self) -> Self:
+        if self.shares and len(self.shares) == len(RecommendSignal) and not any(self.shares.values()):
+            msg = "every signal has share 0, so nothing could be found"
+            raise ValueError(msg)
+        return self
 
 
 class Near(Wire):
@@ -117,13 +132,15 @@ class Near(Wire):
     """Degrees east."""
     scale_km: float = Field(50.0, gt=0, le=20_040)
     """Distance in kilometres over which nearness fades."""
+    share: float | None = Field(None, ge=0, le=1)
+    """Share of the score that nearness decides; a third when absent."""
 
 
 _NEEDS = {QueryKind.SEARCH: "parts", QueryKind.RECOMMEND: "user_id", QueryKind.SIMILAR: "item_id"}
 _HAS_NO_USE_FOR = {
-    QueryKind.SEARCH: ("item_id",),
+    QueryKind.SEARCH: ("item_id", "recommend"),
     QueryKind.RECOMMEND: ("parts", "item_id", "personalise"),
-    QueryKind.SIMILAR: ("parts",),
+    QueryKind.SIMILAR: ("parts", "recommend"),
 }
 _KIND_RULES: list[JsonValue] = [
     {"if": {"properties": {"kind": {"const": kind.value}}}, "then": {"required": [need]}}
@@ -162,8 +179,16 @@ class Query(Event):
     """How the list is made."""
     near: Near | None = None
     """Prefer what is near a place."""
+    boosts: Boosts = ()
+    """What else speaks for an item: its age, its popularity, its numbers; their shares sum to at most 1."""
+    group_by: GroupBy | None = None
+    """At most so many hits with the same value of an attribute."""
+    collapse: Collapse | None = None
+    """Show one of near-duplicates."""
     personalise: float = Field(0.0, ge=0, le=1)
     """Pull of the user's own taste on a search: 0 none, 1 nothing else."""
+    recommend: Recommend | None = None
+    """Shares of the signals that make a recommendation."""
     explain: bool = False
     """Also return each hit's scores by modality and the reasons in words."""
     deadline_ms: int | None = Field(None, ge=1, le=600_000)

@@ -47,7 +47,7 @@ class ItemVectors(Event):
     """Length of every vector."""
     vectors: Annotated[dict[Modality, PackedVector], Field(min_length=1)]
     """One unit vector a modality: little-endian float32, as base64."""
-    # Location adds two names to what the sender may give, so the sender's bound of 64 is not repeated here.
+    # Location and each label set add two names to the sender's, so the sender's bound of 64 is not repeated here.
     attributes: dict[AttributeName, AttributeValue] = Field(default_factory=dict)
     """What filters see and results show."""
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from config.errors import Misconfigured
+from workers.operate.bar import Bar
 from workers.operate.cli_options import settings_of
-from workers.operate.console import output, progress_console
-from workers.operate.training_bar import Bar
+from workers.operate.console import output, tell_problems
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from encoders.alignment.record import Alignment
     from encoders.base import EncoderSet
     from workers.operate.pairs import Pairs
-
-_MOST_TOLD = 20
 
 
 def register(train: typer.Typer) -> None:
@@ -123,7 +121,7 @@ def _together(
         parts.append(split(read.features, share))
     sites = [Site(str(folder), options, training) for folder, (training, _) in zip(folders, parts, strict=True)]
     with Bar("rounds") as bar:
-        heads = federate(sites, rounds, steps, tell=lambda done: bar(done, rounds, None))
+        heads = federate(sites, rounds, steps, tell=lambda done: bar(done, rounds))
     return write_heads(heads, parts, encoders.model, name=_name(out), options=options, folder=out)
 
 
@@ -134,25 +132,13 @@ def _encoders(settings: "Settings") -> "EncoderSet":
 
 
 def _read(file: Path, encoders: "EncoderSet", settings: "Settings", folder: Path, *, views: bool) -> "Pairs":
-    from workers.operate.pairs import count_items, read_pairs
+    from workers.operate.pairs import read_pairs
 
     if not file.is_file():
         raise Misconfigured(f"{file} is not there: put the site's items into it, one content event a line")
-    total = count_items(file)
     with Bar(f"encoding {file.name}") as bar:
-        done = 0
-
-        def advance(count: int) -> None:
-            nonlocal done
-            done += count
-            bar(done, total, None)
-
-        read = read_pairs(file, encoders, settings, views=views, folder=folder, advance=advance)
-    notes = progress_console()
-    for problem in read.problems[:_MOST_TOLD]:
-        notes.print(problem, markup=False, soft_wrap=True)
-    if read.problems:
-        notes.print(f"{len(read.problems)} lines or parts were left out", style="bold yellow")
+        read = read_pairs(file, encoders, settings, views=views, folder=folder, advance=bar)
+    tell_problems(read.problems)
     return read
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workers.operate.bar import Bar
 from workers.operate.cli_options import settings_of
 from workers.operate.console import output, progress_console
-from workers.operate.training_bar import Bar
 
 if TYPE_CHECKING:
     from fusion.attention_weights import FusionWeights

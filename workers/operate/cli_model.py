@@ -1,17 +1,20 @@
 """``crosscurrent train`` and ``evaluate``: make the built-in model and its corpus again, and measure it."""
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from workers.operate import cli_alignment, cli_fusion, cli_ranking
-from workers.operate.console import Commands, output, progress_console
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from workers.operate import (
+    cli_alignment,
+    cli_evaluate,
+    cli_fusion,
+    cli_ranking,
+    cli_replay,
+    cli_sequence,
+    cli_weights,
+)
+from workers.operate.console import Commands, progress_console, show_report
 
 _train = typer.Typer(
     cls=Commands, no_args_is_help=True, help="Train heads on your own items, or make what ships again."
@@ -32,6 +35,10 @@ def register(app: typer.Typer) -> None:
     cli_alignment.register(_train)
     cli_fusion.register(_train, _evaluate)
     cli_ranking.register(_evaluate)
+    cli_weights.register(_train)
+    cli_evaluate.register(_evaluate)
+    cli_sequence.register(_train)
+    cli_replay.register(_evaluate)
     app.add_typer(_train, name="train")
     app.add_typer(_evaluate, name="evaluate")
 
@@ -85,7 +92,7 @@ def evaluate(
     from encoders.builtin.training.packages import DEFAULT_CACHE
 
     report = evaluate_builtin(cache or DEFAULT_CACHE, vendor, folder=weights)
-    _show(report, report_table(report), as_json=as_json)
+    show_report(report, report_table(report), as_json=as_json)
 
 
 @_evaluate.command("words")
@@ -100,7 +107,7 @@ def words(
     from encoders.builtin.training.packages import DEFAULT_CACHE
 
     report = evaluate_words(cache or DEFAULT_CACHE, vendor, folder=weights)
-    _show(report, words_table(report), as_json=as_json)
+    show_report(report, words_table(report), as_json=as_json)
 
 
 @_evaluate.command("tasks")
@@ -110,7 +117,21 @@ def tasks(as_json: _Json = False, weights: _Weights = None, cache: _Cache = None
     from encoders.builtin.training.packages import DEFAULT_CACHE
 
     report = evaluate_tasks(cache or DEFAULT_CACHE, folder=weights)
-    _show(report, tasks_table(report), as_json=as_json)
+    show_report(report, tasks_table(report), as_json=as_json)
+
+
+@_evaluate.command("classes")
+def classes(
+    as_json: _Json = False,
+    folds: Annotated[int, typer.Option(help="Tenths of the classes left out, each a training of minutes.")] = 3,
+    cache: _Cache = None,
+) -> None:
+    """Measure names of photographed things that were left out of a training made for it (needs the 'train' extra)."""
+    from encoders.builtin.evaluate_classes import classes_table, evaluate_classes
+    from encoders.builtin.training.packages import DEFAULT_CACHE
+
+    report = evaluate_classes(cache or DEFAULT_CACHE, folds=folds)
+    show_report(report, classes_table(report), as_json=as_json)
 
 
 @_evaluate.command("photos")
@@ -123,11 +144,4 @@ def photos(
     from encoders.builtin.evaluate_photos import evaluate_photos, photos_table
 
     report = evaluate_photos(source, folder=weights)
-    _show(report, photos_table(report), as_json=as_json)
-
-
-def _show(report: Mapping[str, Any], table: "Table", *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(report, ensure_ascii=False, indent=2))
-    else:
-        output().print(table)
+    show_report(report, photos_table(report), as_json=as_json)

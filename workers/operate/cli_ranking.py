@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from workers.operate.bar import Bar
 from workers.operate.cli_options import settings_of
 from workers.operate.console import ExitCode, output, progress_console
-from workers.operate.training_bar import Bar
 
 if TYPE_CHECKING:
     from config.settings import Settings

@@ -1,8 +1,10 @@
 """What the command line prints, and how it ends when something is wrong: one clear line, a code, no traceback."""
 
+import json
 import sys
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -10,6 +12,10 @@ from typer.core import TyperGroup
 
 from config.errors import CrosscurrentError, Misconfigured, RejectEvent
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_MOST_TOLD = 20
 _PIPED_WIDTH = 120  # a file or pipe has no width of its own; tables should not be folded at 80 there
 
 
@@ -36,6 +42,23 @@ def progress_console() -> Console:
 def _console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     return Console(stderr=stderr, width=None if stream.isatty() else _PIPED_WIDTH, highlight=False)
+
+
+def show_report(report: Mapping[str, Any], table: "Table", *, as_json: bool) -> None:
+    """Print a report as JSON or as its table."""
+    if as_json:
+        typer.echo(json.dumps(report, ensure_ascii=False, indent=2))
+    else:
+        output().print(table)
+
+
+def tell_problems(problems: Sequence[str]) -> None:
+    """Print what was left out, the first of it in full."""
+    notes = progress_console()
+    for problem in problems[:_MOST_TOLD]:
+        notes.print(problem, markup=False, soft_wrap=True)
+    if problems:
+        notes.print(f"{len(problems)} lines or parts were left out", style="bold yellow")
 
 
 def report(error: CrosscurrentError) -> None:

@@ -1,36 +1,24 @@
 """Paired items from a file of content events to vectors, by the same steps as a content worker takes."""
 
-import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from config.errors import Misconfigured, RejectEvent
+from config.errors import Misconfigured
 from config.settings import Settings
 from config.vocabulary import Modality
 from encoders.alignment.features import PairedFeatures
-from encoders.augmentation import augment
 from encoders.base import EncoderSet
-from encoders.batching import DeviceBatcher
 from workers.contracts.content import ContentDelete, ContentUpsert
 from workers.contracts.topics import Topic
+from workers.operate.item_vectors import Advance, Encoding, encode_items
 from workers.operate.jsonl import read_events
-from workers.streams.encoding import mean_direction
-from workers.streams.fetch import MediaFetcher
-from workers.streams.inputs import Input, InputReader, StageError
 
-CACHE = "features.npz"
-TOGETHER = 64
-VIEW_SEED = 5
-
-Advance = Callable[[int], object]
-_Vectors = dict[Modality, list[NDArray[np.float32]]]
+CACHE: Final = "features.npz"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,16 +32,6 @@ class Pairs:
 
     features: PairedFeatures
     problems: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Work:
-    file: Path
-    encoders: EncoderSet
-    settings: Settings
-    views: bool
-    problems: list[str]
-    advance: Advance
 
 
 def read_pairs(
@@ -70,121 +48,64 @@ def read_pairs(
         settings: Limits of events and media.
         views: Whether to encode a distorted view of every input too.
         folder: Gets ``features.npz``.
-        advance: Told how many items were encoded.
+        advance: Told how far it is.
 
     Raises:
         Misconfigured: The file cannot be read, or nothing in it can.
     """
+    problems: list[str] = []
+    items = read_items(file, settings, problems)
+    encoding = Encoding(encoders=encoders, settings=settings, folder=file.parent, views=views, advance=advance)
+    return encode_once(items, encoding, folder / CACHE, problems)
+
+
+def read_items(file: Path, settings: Settings, problems: list[str]) -> list[ContentUpsert]:
+    """Return a file's items as they are after its last line; lines that are no content events are told.
+
+    Raises:
+        Misconfigured: The file cannot be read.
+    """
     try:
-        data = file.read_bytes()
+        lines = file.read_bytes().splitlines(keepends=True)
     except OSError as exc:
         raise Misconfigured(f"{file} cannot be read: {exc.strerror}") from exc
-    mark = hashlib.sha256(data + f"{encoders.model} {sorted(encoders.modalities)} {views}".encode()).hexdigest()
-    if (kept := _load(folder / CACHE, mark)) is not None:
-        return kept
-    problems: list[str] = []
-    events = _items(data, settings, problems)
-    work = _Work(file=file, encoders=encoders, settings=settings, views=views, problems=problems, advance=advance)
-    pairs = asyncio.run(_encode(list(events.values()), work))
-    folder.mkdir(parents=True, exist_ok=True)
-    _save(folder / CACHE, mark, pairs)
-    return pairs
-
-
-def count_items(file: Path) -> int:
-    """Return how many lines a file has, for a progress bar."""
-    with file.open("rb") as lines:
-        return sum(1 for line in lines if line.strip())
-
-
-def _items(data: bytes, settings: Settings, problems: list[str]) -> dict[str, ContentUpsert]:
     items: dict[str, ContentUpsert] = {}
-    lines = data.splitlines(keepends=True)
     for event in read_events(lines, Topic.CONTENT, settings.kafka, on_bad_line=lambda line: problems.append(str(line))):
         if isinstance(event, ContentUpsert):
             items[event.item_id] = event
         elif isinstance(event, ContentDelete):
             items.pop(event.item_id, None)
-    return items
+    return list(items.values())
 
 
-async def _encode(events: Sequence[ContentUpsert], work: _Work) -> Pairs:
-    media = work.settings.media
-    media = media.model_copy(update={"allowed_folders": (*media.allowed_folders, work.file.parent.resolve())})
-    rows: list[tuple[str, _Vectors, _Vectors]] = []
-    async with AsyncExitStack() as stack:
-        batcher = DeviceBatcher(work.encoders, work.settings.model)
-        stack.push_async_callback(batcher.close)
-        fetcher = await stack.enter_async_context(MediaFetcher(media))
-        reader = InputReader(fetcher, media, work.encoders.modalities)
-        stack.callback(reader.close)
-        for start in range(0, len(events), TOGETHER):
-            some = events[start : start + TOGETHER]
-            inputs = await asyncio.gather(*(_inputs(reader, event, work.problems) for event in some))
-            own = await _vectors(batcher, inputs, work.problems)
-            seen = await _vectors(batcher, _distorted(inputs, start), work.problems) if work.views else own
-            rows += [row for row in zip((event.item_id for event in some), own, seen, strict=True) if row[1] and row[2]]
-            work.advance(len(some))
-    if not rows:
-        raise Misconfigured(f"{work.file}: no item could be read", *work.problems[:5])
-    features = PairedFeatures(
-        item_ids=tuple(item_id for item_id, _, _ in rows),
-        vectors=_tables([own for _, own, _ in rows], work.encoders),
-        views=_tables([seen for _, _, seen in rows], work.encoders) if work.views else {},
-    )
-    return Pairs(features=features, problems=tuple(work.problems))
+def encode_once(items: Sequence[ContentUpsert], encoding: Encoding, store: Path, problems: Sequence[str] = ()) -> Pairs:
+    """Encode items unless ``store`` holds the vectors of the same items by the same encoders.
+
+    Args:
+        items: What to encode.
+        encoding: How.
+        store: An ``.npz`` file, written or read.
+        problems: What was wrong before, told with the rest.
+    """
+    mark = _mark(items, encoding, problems)
+    if (kept := _load(store, mark)) is not None:
+        return kept
+    told = list(problems)
+    pairs = Pairs(features=encode_items(items, encoding, told), problems=tuple(told))
+    store.parent.mkdir(parents=True, exist_ok=True)
+    _save(store, mark, pairs)
+    return pairs
 
 
-async def _inputs(reader: InputReader, event: ContentUpsert, problems: list[str]) -> tuple[str, list[Input]]:
-    made: list[Input] = []
-    present = event.modalities.present()
-    for modality, content in present.items():
-        try:
-            read = await reader.read(modality, content, f"modalities.{modality}")
-        except StageError as exc:
-            problems.append(f"item {event.item_id}: {exc}")
-            return event.item_id, []
-        # As for a content worker: a clip's parts count where the item has none of its own.
-        made += [one for one in read if modality is not Modality.VIDEO or one.modality not in present]
-    return event.item_id, made
-
-
-def _distorted(inputs: Sequence[tuple[str, list[Input]]], start: int) -> list[tuple[str, list[Input]]]:
-    made = []
-    for place, (item_id, each) in enumerate(inputs):
-        rng = np.random.default_rng([VIEW_SEED, start + place])
-        views = [replace(one, value=augment(one.modality, one.value, rng)) for one in each]
-        made.append((item_id, views))
-    return made
-
-
-async def _vectors(
-    batcher: DeviceBatcher, inputs: Sequence[tuple[str, list[Input]]], problems: list[str]
-) -> list[_Vectors]:
-    outcomes = iter(await batcher.encode_many([(one.modality, one.value) for _, each in inputs for one in each]))
-    found: list[_Vectors] = []
-    for item_id, each in inputs:
-        vectors: _Vectors = {}
-        for one in each:
-            outcome = next(outcomes)
-            if isinstance(outcome, RejectEvent):
-                problems.append(f"item {item_id}: {outcome}")
-            else:
-                vectors.setdefault(one.modality, []).append(outcome)
-        found.append(vectors)
-    return found
-
-
-def _tables(rows: Sequence[_Vectors], encoders: EncoderSet) -> dict[Modality, NDArray[np.float32]]:
-    tables: dict[Modality, NDArray[np.float32]] = {}
-    for modality, encoder in encoders.encoders.items():
-        if any(modality in row for row in rows):
-            table = np.full((len(rows), encoder.dims), np.nan, np.float32)
-            for place, row in enumerate(rows):
-                if modality in row:
-                    table[place] = mean_direction(row[modality])
-            tables[modality] = table
-    return tables
+def _mark(items: Sequence[ContentUpsert], encoding: Encoding, problems: Sequence[str]) -> str:
+    """Hash of all that decides the vectors; media behind addresses are taken to stay what they are."""
+    encoders = encoding.encoders
+    how = f"{encoders.model} {sorted(encoders.modalities)} {encoding.views} {encoding.whole_clips}"
+    digest = hashlib.sha256("\n".join([how, *problems]).encode())
+    for item in items:
+        digest.update(item.item_id.encode())
+        digest.update(item.modalities.model_dump_json().encode())
+    return digest.hexdigest()
 
 
 def _save(path: Path, mark: str, pairs: Pairs) -> None:

@@ -5,7 +5,7 @@ can always be rebuilt; and after both the topic's last record of an item is what
 arrive out of order or are replayed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from config.errors import Reason, RejectEvent
@@ -20,6 +20,9 @@ from workers.streams.fetch import MediaFetcher
 from workers.streams.inputs import Input, InputReader, StageError
 from workers.streams.observer import Observer, Unobserved
 from workers.streams.records import Done, Outcome, Publisher, Record, Refused
+from workers.streams.tag_books import Book
+from workers.streams.tag_counter import TagCounter
+from workers.streams.tagging import Tagger
 from workers.streams.timing import check_key, event_time_ms, now_ms
 from workers.streams.together import together
 from workers.streams.vectors_topic import Change, VectorsTopic
@@ -44,6 +47,8 @@ class ContentHandler:
         index: Holds the vectors of the batcher's model.
         vectors_topic: Full name of the compacted topic.
         max_event_bytes: Largest event accepted.
+        tagger: Adds tags to the items' attributes; None where no label set is named.
+        counter: Counts tags; None like the tagger.
     """
 
     def __init__(
@@ -57,6 +62,8 @@ class ContentHandler:
         vectors_topic: str,
         max_event_bytes: int,
         observer: Observer | None = None,
+        tagger: Tagger | None = None,
+        counter: TagCounter | None = None,
     ) -> None:
         self._batcher = batcher
         self._index = index
@@ -64,6 +71,8 @@ class ContentHandler:
         self._topic = VectorsTopic(vectors_topic, publisher, index)
         self._max_event_bytes = max_event_bytes
         self._observer = observer or Unobserved()
+        self._tagger = tagger
+        self._counter = counter
 
     async def handle(self, records: Sequence[Record]) -> Sequence[Outcome]:
         """Take records to their outcomes, in order.
@@ -71,11 +80,14 @@ class ContentHandler:
         Raises:
             RetryLater: The index, the broker or the device is away; everything done so far may be done again.
         """
+        books = await self._counter.open(records) if self._counter else {}
         read = await together(self._read(record) for record in records)
-        changes = await self._encode(read)
+        changes = self._tagged(await self._encode(read))
         refusals = await self._topic.publish([change for change in changes if not isinstance(change, Refused)])
         changes = [self._refused_or(change, refusals) for change in changes]
-        return await self._write(records, changes)
+        outcomes = await self._write(records, changes)
+        self._count(records, changes, books)
+        return outcomes
 
     def close(self) -> None:
         """Let the decoding threads go."""
@@ -127,6 +139,13 @@ class ContentHandler:
             attributes=attributes_of(read.event),
         )
 
+    def _tagged(self, changes: Sequence[Change | Refused]) -> list[Change | Refused]:
+        """Tag the items of the whole batch together."""
+        if self._tagger is None:
+            return list(changes)
+        tagged = iter(self._tagger.tagged([change for change in changes if isinstance(change, Item)]))
+        return [next(tagged) if isinstance(change, Item) else change for change in changes]
+
     @staticmethod
     def _refused_or(change: Change | Refused, refusals: dict[int, RejectEvent]) -> Change | Refused:
         error = refusals.get(id(change))
@@ -141,6 +160,15 @@ class ContentHandler:
             change if isinstance(change, Refused) else self._done(record, change, next(labels))
             for record, change in zip(records, changes, strict=True)
         ]
+
+    def _count(self, records: Sequence[Record], changes: Sequence[Change | Refused], books: Mapping[int, Book]) -> None:
+        """Count the tags of what was written; nothing here waits, so a batch is counted whole or not at all."""
+        if self._counter is None:
+            return
+        for record, change in zip(records, changes, strict=True):
+            if isinstance(change, Item):
+                time_ms = change.version.occurred_at_ms
+                self._counter.count(books[record.partition], record, time_ms, change.attributes)
 
     def _done(self, record: Record, change: Change, written: WriteOutcome) -> Done:
         if written is WriteOutcome.APPLIED and isinstance(change, Item):

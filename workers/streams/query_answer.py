@@ -1,21 +1,23 @@
 """How each kind of query becomes a ranking."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from config.errors import Reason, RejectEvent
-from config.settings import QuerySettings
-from config.vocabulary import Background, Modality, QueryKind
+from config.settings import PeopleSettings, QuerySettings
+from config.vocabulary import QueryKind
 from encoders.base import EncoderSet
 from fusion.answer import answer
 from fusion.attention_weights import FusionWeights
 from fusion.index.protocol import VectorIndex
 from fusion.people.protocol import PeopleStore
 from fusion.recommend import recommend
+from fusion.recommend_sources import SequenceModel, Sources
 from fusion.request import QueryPart, Ranking, RankingRequest
 from workers.contracts.query import Query
+from workers.streams.calibration import CalibrationSource
+from workers.streams.query_ordering import with_trends
 from workers.streams.query_parts import PartEncoder
-from workers.streams.query_request import ranking_request, searched
+from workers.streams.query_request import ranking_request, recommend_options, searched, unheard
 from workers.streams.timing import now_ms
 
 
@@ -25,6 +27,10 @@ class Question:
 
     request: RankingRequest
     warnings: tuple[str, ...]
+
+    def at(self, asked_at_ms: int, deadline: float | None) -> "Question":
+        """The question with its time: when it was asked, and when an answer is worth nothing any more."""
+        return replace(self, request=replace(self.request, asked_at_ms=asked_at_ms, deadline=deadline))
 
 
 class Answerer:
@@ -37,8 +43,10 @@ class Answerer:
         encoders: EncoderSet,
         index: VectorIndex,
         people: PeopleStore,
-        calibration: Mapping[tuple[Modality, Modality], Background],
+        calibration: CalibrationSource,
         settings: QuerySettings,
+        behaviour: PeopleSettings,
+        sequence: SequenceModel | None = None,
         fusion_weights: FusionWeights | None = None,
     ) -> None:
         self._parts = parts
@@ -48,6 +56,14 @@ class Answerer:
         self._calibration = calibration
         self._settings = settings
         self._fusion_weights = fusion_weights
+        self._behaviour = behaviour
+        self._sources = Sources(
+            people=people,
+            index=index,
+            sequence=sequence,
+            short_half_life_s=behaviour.short_half_life_s,
+            visit_timeout_s=behaviour.visit_timeout_s,
+        )
 
     async def prepare(self, query: Query) -> Question:
         """Encode what a query shows and make one request of it.
@@ -62,7 +78,15 @@ class Answerer:
             raise RejectEvent(Reason.INVALID_EVENT, message, field="kind")
         search_in, unsearched = searched(query, self._encoders.modalities, self._encoders.model)
         parts, unused = await self._parts.encode(query) if query.parts else ([], [])
-        request = ranking_request(query, parts, search_in, self._settings, self._fusion_weights)
+        self._calibration.asked(parts)
+        request = ranking_request(
+            query,
+            parts,
+            search_in,
+            self._settings,
+            fusion_weights=self._fusion_weights,
+            dimension_weights=self._encoders.dimension_weights,
+        )
         return Question(request=request, warnings=(*unused, *unsearched))
 
     async def rank(self, query: Query, question: Question) -> Ranking:
@@ -72,21 +96,34 @@ class Answerer:
             RejectEvent: The filter does not parse, or the item is unknown.
             RetryLater: A store cannot be reached.
         """
-        request = question.request
+        request = await with_trends(question.request, self._people, now_ms())
         if query.kind is QueryKind.RECOMMEND and query.user_id is not None:
-            return await recommend(
+            ranking = await recommend(
                 query.user_id,
                 request,
-                people=self._people,
-                index=self._index,
-                calibration=self._calibration,
+                sources=self._sources,
+                calibration=self._calibration.table(),
                 now_ms=now_ms(),
+                options=recommend_options(query, self._behaviour),
             )
+            return replace(ranking, warnings=(*unheard(query, self._sources.sequence), *ranking.warnings))
         if query.kind is QueryKind.SIMILAR:
             request = await self._like_its_item(query, request)
+        request, learnt = await self._taught(query, request)
         request, warnings = await self._personal(query, request)
-        ranking = await answer(request, self._index, self._calibration)
-        return replace(ranking, warnings=(*warnings, *ranking.warnings))
+        ranking = await answer(request, self._index, self._calibration.table())
+        return replace(ranking, warnings=(*warnings, *learnt, *ranking.warnings))
+
+    async def _taught(self, query: Query, request: RankingRequest) -> tuple[RankingRequest, list[str]]:
+        """Move the modalities' weights as clicks taught, where that is on and the query says none of its own."""
+        if not self._behaviour.learn_weights or query.fusion.weights:
+            return request, []
+        factors = await self._people.served.weights(query.user_id)
+        if not factors:
+            return request, []
+        told = ", ".join(f"{modality} x {factor:.2f}" for modality, factor in factors.items())
+        weights = {**request.weights, **{each: request.weights.get(each, 1.0) * factors[each] for each in factors}}
+        return replace(request, weights=weights), [f"weights moved by clicks: {told}"] if query.explain else []
 
     async def _like_its_item(self, query: Query, request: RankingRequest) -> RankingRequest:
         """Ask with the item's own vectors for everything but the item."""

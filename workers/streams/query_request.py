@@ -2,12 +2,18 @@
 
 from collections.abc import Collection, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from config.errors import Reason, RejectEvent
-from config.settings import QuerySettings
-from config.vocabulary import Modality, ModelRef
+from config.settings import PeopleSettings, QuerySettings
+from config.vocabulary import Modality, ModelRef, RecommendSignal
 from fusion.attention_weights import FusionWeights
-from fusion.request import Near, QueryPart, RankingRequest
-from workers.contracts.query import Query
+from fusion.recommend import RecommendOptions
+from fusion.recommend_sources import SequenceModel
+from fusion.request import QueryPart, RankingRequest
+from workers.contracts.query import Query, Recommend
+from workers.streams.query_ordering import ordered
 
 _CLIP = frozenset({Modality.IMAGE, Modality.AUDIO})
 
@@ -44,14 +50,39 @@ def searched(query: Query, modalities: Collection[Modality], model: ModelRef) ->
     ]
 
 
+def recommend_options(query: Query, people: PeopleSettings) -> RecommendOptions:
+    """What a query says of its recommendation, and the settings where it says nothing.
+
+    Raises:
+        RejectEvent: If no signal is left with a share.
+    """
+    asked = query.recommend or Recommend()
+    return RecommendOptions(
+        shares={**people.shares, **(asked.shares or {})},
+        explore=people.explore if asked.explore is None else asked.explore,
+        explore_window_s=people.explore_window_s,
+        allow_seen=asked.allow_seen,
+    )
+
+
+def unheard(query: Query, sequence: SequenceModel | None) -> tuple[str, ...]:
+    """A warning where a query gives a share to a sequence model that is not there."""
+    shares = query.recommend.shares if query.recommend is not None else None
+    if sequence is not None or not (shares or {}).get(RecommendSignal.SEQUENCE):
+        return ()
+    return ("the signal 'sequence' has no say: this worker has no sequence model (people.sequence_model)",)
+
+
 def ranking_request(
     query: Query,
     parts: Sequence[QueryPart],
     search_in: frozenset[Modality],
     settings: QuerySettings,
+    *,
+    dimension_weights: NDArray[np.float64] | None = None,
     fusion_weights: FusionWeights | None = None,
 ) -> RankingRequest:
-    """Put a query, its encoded parts and the worker's settings into one request.
+    """Put a query, its encoded parts, the worker's settings and the model's weights into one request.
 
     Raises:
         RejectEvent: If the weights leave nothing to look at.
@@ -60,7 +91,6 @@ def ranking_request(
     if not any(weights.get(modality, 1.0) for modality in search_in):
         message = "every modality that is searched has weight 0; give at least one another weight"
         raise RejectEvent(Reason.INVALID_EVENT, message, field="fusion.weights")
-    near = query.near
     return RankingRequest(
         parts=tuple(parts),
         k=query.k or settings.k,
@@ -71,16 +101,14 @@ def ranking_request(
         strategy=query.fusion.strategy or settings.strategy,
         weights=weights,
         missing=query.fusion.missing or settings.missing,
-        ranking=query.ranking.method or settings.ranking,
         rrf_k=query.fusion.rrf_k or settings.rrf_k,
         rank_depth=query.fusion.rank_depth,
         dbsf_deviations=query.fusion.dbsf_deviations or settings.dbsf_deviations,
         chance_z=settings.chance_z if query.fusion.chance_z is None else query.fusion.chance_z,
         spread_z=query.fusion.spread_z or settings.spread_z,
         fusion_weights=fusion_weights,
-        diversity=query.ranking.diversity,
-        beam_width=query.ranking.beam_width,
-        near=None if near is None else Near(latitude=near.latitude, longitude=near.longitude, scale_km=near.scale_km),
         explain=query.explain,
         candidates=settings.candidates,
+        dimension_weights=dimension_weights,
+        **ordered(query, settings),
     )

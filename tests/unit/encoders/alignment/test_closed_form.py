@@ -5,7 +5,7 @@ import pytest
 
 from config.errors import Misconfigured
 from config.vocabulary import Modality
-from encoders.alignment.closed_form import canonical, least_squares, procrustes, solve
+from encoders.alignment.closed_form import CAUTION, canonical, least_squares, procrustes, shrinkage, solve
 from tests.unit.encoders.alignment.planted import planted, recall
 
 
@@ -67,3 +67,17 @@ def test_too_few_pairs_and_wrong_lengths_are_refused() -> None:
         solve(planted(50), Modality.TEXT, 16, "procrustes")
     with pytest.raises(Misconfigured, match="at most as many as the shortest source has, 20"):
         solve(planted(50), Modality.TEXT, 21, "cca")
+
+
+def test_shrinkage_is_that_of_the_paper() -> None:
+    """Against the sums as Ledoit and Wolf write them, row by row; less with more rows, at most 1, 1 for a sphere."""
+    rng = np.random.default_rng(4)
+    rows = rng.normal(size=(60, 12)) @ np.diag(np.linspace(0.2, 3.0, 12))
+    centred = rows - rows.mean(axis=0)
+    covariance = centred.T @ centred / 60
+    mean = np.trace(covariance) / 12
+    spread = ((covariance - mean * np.eye(12)) ** 2).sum() / 12
+    noise = sum(((np.outer(row, row) - covariance) ** 2).sum() / 12 for row in centred) / 60**2
+    assert shrinkage(centred) == pytest.approx(CAUTION * (noise / spread) / (1 - noise / spread))
+    assert shrinkage(np.tile(centred, (50, 1))) < shrinkage(centred) / 40
+    assert shrinkage(np.concatenate([np.eye(5), -np.eye(5)])) == 1.0

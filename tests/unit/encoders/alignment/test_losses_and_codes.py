@@ -62,3 +62,12 @@ def test_codes_count_equal_signs() -> None:
     codes = to_codes(queries), to_codes(items)
     assert codes[0].shape == (5, 3)
     np.testing.assert_allclose(hamming_similarity(*codes, 21), exact, atol=1e-6)
+
+
+def test_a_centre_gives_back_what_leaning_takes() -> None:
+    """Vectors that all lean one way have the same signs; around their centre the signs tell them apart."""
+    rng = np.random.default_rng(1)
+    leaning = (5.0 + rng.normal(size=(50, 64))).astype(np.float32)
+    same, apart = to_codes(leaning), to_codes(leaning, leaning.mean(axis=0))
+    assert len(np.unique(same, axis=0)) == 1
+    assert len(np.unique(apart, axis=0)) == 50

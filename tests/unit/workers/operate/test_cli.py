@@ -34,8 +34,9 @@ def test_help_imports_nothing_heavy() -> None:
     "command",
     [
         "demo", "up", "worker", "publish content", "publish interactions", "publish folder", "query", "recommend",
-        "similar", "topics create", "topics list", "schema", "doctor", "train builtin", "train corpus", "evaluate",
-        "evaluate photos", "evaluate fusion", "evaluate ranking", "train fusion",
+        "similar", "tags", "topics create", "topics list", "schema", "doctor", "train builtin", "train corpus",
+        "evaluate", "evaluate photos", "evaluate fusion", "evaluate ranking", "evaluate recommend", "train fusion",
+        "train sequence", "export joined", "weights show", "weights reset",
     ],
 )  # fmt: skip
 def test_every_command_has_help(cli: CliRunner, command: str) -> None:

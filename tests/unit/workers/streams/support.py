@@ -7,11 +7,13 @@ import socket
 import wave
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import av
 import numpy as np
 from aiohttp.abc import AbstractResolver, ResolveResult
+from numpy.typing import NDArray
 from PIL import Image
 
 from config.settings import MediaSettings, ModelSettings
@@ -52,9 +54,12 @@ MAX_EVENT_BYTES = 2**20
 
 
 @asynccontextmanager
-async def batching(modalities: Sequence[Modality] = PROFILE) -> AsyncIterator[DeviceBatcher]:
+async def batching(
+    modalities: Sequence[Modality] = PROFILE, dimension_weights: NDArray[np.float64] | None = None
+) -> AsyncIterator[DeviceBatcher]:
     """A batcher over deterministic encoders."""
-    batcher = DeviceBatcher(deterministic_encoders(modalities, dims=DIMS), ModelSettings())
+    encoders = replace(deterministic_encoders(modalities, dims=DIMS), dimension_weights=dimension_weights)
+    batcher = DeviceBatcher(encoders, ModelSettings())
     try:
         yield batcher
     finally:
@@ -117,7 +122,8 @@ def clip(*, frames: int = 10, sound: bool = True) -> bytes:
                 container.mux(video.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
             container.mux(video.encode())
         if audio is not None:
-            frame = av.AudioFrame.from_ndarray(np.ones((1, 1600), np.int16), format="s16", layout="mono")
+            tone = np.sin(np.arange(1600) / 6) * 10_000  # what cannot be heard counts as no sound
+            frame = av.AudioFrame.from_ndarray(tone[None].astype(np.int16), format="s16", layout="mono")
             frame.sample_rate = 16_000
             container.mux(audio.encode(frame))
             container.mux(audio.encode())

@@ -12,14 +12,16 @@ import pytest
 from numpy.typing import NDArray
 
 from config.errors import Reason, RejectEvent, RetryLater
-from config.settings import QuerySettings
-from config.vocabulary import ItemId, Modality, ResultStatus, UserId, Version
+from config.settings import PeopleSettings, QuerySettings
+from config.vocabulary import ItemId, Modality, QueryId, RecommendSignal, ResultStatus, UserId, Version
 from encoders.base import ImageInput, TextInput
 from encoders.batching import DeviceBatcher
 from encoders.media.image import decode_image
 from fusion.index.memory_index import MemoryVectorIndex
 from fusion.index.protocol import Item, SearchReport, VectorSearch
+from fusion.people.memory_served import MemoryServedStore
 from fusion.people.protocol import Interaction, Profile
+from fusion.people.served import Act, Served, ServedHit, ServedScore
 from tests.unit.workers.streams.support import (
     DIMS,
     MAX_EVENT_BYTES,
@@ -34,6 +36,7 @@ from tests.unit.workers.streams.support import (
     wav,
 )
 from workers.contracts.result import RESULTS, Result
+from workers.streams.calibration import FixedCalibration
 from workers.streams.fetch import MediaFetcher
 from workers.streams.memory import MemoryPublisher
 from workers.streams.observer import Unobserved
@@ -49,6 +52,7 @@ class FixedPeople:
 
     def __init__(self, tastes: Mapping[str, NDArray[np.float32]]) -> None:
         self._tastes = tastes
+        self.served = MemoryServedStore(PeopleSettings(), {})
 
     async def record(self, interactions: Sequence[Interaction]) -> list[bool]:
         """Count nothing."""
@@ -72,6 +76,10 @@ class FixedPeople:
     async def covisited(self, item_id: ItemId, count: int) -> list[tuple[ItemId, float]]:
         """Nothing goes together."""
         return []
+
+    async def partners(self, item_ids: Sequence[ItemId], count: int) -> list[list[tuple[ItemId, float]]]:
+        """Nothing goes together."""
+        return [[] for _ in item_ids]
 
     async def close(self) -> None:
         """Nothing to close."""
@@ -125,6 +133,7 @@ class House:
     publisher: MemoryPublisher
     batcher: DeviceBatcher
     seen: Seen
+    served: MemoryServedStore
     asked: int = field(default=0)
 
     async def handle(self, *events: Any, age_ms: int = 0) -> Sequence[Outcome]:
@@ -154,9 +163,13 @@ class House:
 
 
 @asynccontextmanager
-async def house(settings: QuerySettings | None = None) -> AsyncIterator[House]:
+async def house(
+    settings: QuerySettings | None = None,
+    dimension_weights: NDArray[np.float64] | None = None,
+    behaviour: PeopleSettings | None = None,
+) -> AsyncIterator[House]:
     """A query worker over four items with text, one of them with a red picture too."""
-    async with batching() as batcher, MediaFetcher(MEDIA) as fetcher:
+    async with batching(dimension_weights=dimension_weights) as batcher, MediaFetcher(MEDIA) as fetcher:
         index, publisher, seen = BrittleIndex(), MemoryPublisher(), Seen()
         for place, (item_id, text) in enumerate(TEXTS.items()):
             vectors = {Modality.TEXT: await batcher.encode(Modality.TEXT, TextInput(text=text))}
@@ -169,20 +182,23 @@ async def house(settings: QuerySettings | None = None) -> AsyncIterator[House]:
                 attributes={"wheels": 4 if item_id == "car" else 0},
             )
             await index.write([written])
+        people = FixedPeople({"mika": await batcher.encode(Modality.TEXT, TextInput(text="car"))})
+        people.served = MemoryServedStore(behaviour or PeopleSettings(), {})
         handler = QueryHandler(
             batcher=batcher,
             index=index,
-            people=FixedPeople({"mika": await batcher.encode(Modality.TEXT, TextInput(text="car"))}),
+            people=people,
             fetcher=fetcher,
             publisher=publisher,
-            calibration=batcher.encoders.calibration,
+            calibration=FixedCalibration(batcher.encoders.calibration),
             settings=settings or QuerySettings(),
             media=MEDIA,
             results_topic=RESULTS_TOPIC,
             max_event_bytes=MAX_EVENT_BYTES,
             observer=seen,
+            behaviour=behaviour,
         )
-        yield House(handler=handler, index=index, publisher=publisher, batcher=batcher, seen=seen)
+        yield House(handler=handler, index=index, publisher=publisher, batcher=batcher, seen=seen, served=people.served)
         handler.close()
 
 
@@ -337,13 +353,95 @@ async def test_a_stranger_is_answered_without_taste_and_told_so():
 
 
 async def test_a_recommendation_follows_the_taste():
-    """A lover of cars is shown the car first; a stranger gets what is in fashion, or is told that nothing is."""
+    """A lover of cars is shown the car first; a stranger gets what is in fashion, or a sample where nothing is."""
     async with house() as here:
         known = await here.ask({"query_id": "q", "kind": "recommend", "user_id": "mika"})
         stranger = await here.ask({"query_id": "q2", "kind": "recommend", "user_id": "nobody"})
     assert ids(known)[0] == "car"
-    assert ids(stranger) == []
-    assert stranger.warnings
+    assert sorted(ids(stranger)) == sorted(TEXTS)
+    assert "sample" in stranger.warnings[0]
+
+
+async def test_the_constants_of_a_recommendation_are_the_querys_and_are_echoed():
+    """With the reasons; without ``explain`` the result stays small."""
+    asked = {"query_id": "q", "kind": "recommend", "user_id": "mika", "explain": True}
+    async with house() as here:
+        result = await here.ask(
+            {**asked, "recommend": {"shares": {"long": 3, "trends": 1}, "explore": 0.5, "allow_seen": True}}
+        )
+        plain = await here.ask({**asked, "query_id": "q2", "explain": False})
+    assert result.recommended is not None
+    assert result.recommended.shares == {"long": 1.0}
+    assert (result.recommended.explore, result.recommended.allow_seen) == (0.5, True)
+    assert result.hits[0].signals == {"long": pytest.approx(result.hits[0].score)}
+    assert "a step aside" in result.hits[1].because[0]
+    assert plain.recommended is None
+    assert plain.hits[0].signals == {}
+
+
+async def test_a_share_for_a_model_that_is_not_there_is_told():
+    """The signals that are there answer, and the warning names the setting."""
+    async with house() as here:
+        asked = {"query_id": "q", "kind": "recommend", "user_id": "mika", "recommend": {"shares": {"sequence": 1}}}
+        result = await here.ask(asked)
+    assert ids(result)[0] == "car"
+    assert "people.sequence_model" in result.warnings[0]
+
+
+async def test_what_a_user_was_shown_is_remembered_with_its_scores():
+    """Under the user and the query, so that clicks can be joined to it; a query without a user is not."""
+    async with house() as here:
+        shown = await here.ask(search(text("cat"), user_id="mika", k=2))
+        await here.ask(search(text("cat"), query_id="nobodys"))
+        await asyncio.sleep(0)
+        [served] = [each async for each in here.served.everything()]
+    assert (served.query_id, served.user_id) == ("q", "mika")
+    assert [(hit.item_id, hit.rank) for hit in served.hits] == [(hit.item_id, hit.rank) for hit in shown.hits]
+    assert {score.calibrated > 0 for hit in served.hits for score in hit.scores.values()} == {True}
+
+
+async def test_clicks_move_weights_where_that_is_on_and_the_query_says_none():
+    """The user's searches lean to what told the clicked apart; the explanation says so; own weights are left alone."""
+    behaviour = PeopleSettings(learn_weights=True, weight_rate=5)
+
+    def score(calibrated: float) -> ServedScore:
+        return ServedScore(similarity=0.5, calibrated=calibrated, weight=0.5)
+
+    hits = tuple(
+        ServedHit(item_id=ItemId(name), rank=rank, scores={Modality.TEXT: score(one), Modality.IMAGE: score(1 - one)})
+        for rank, name, one in ((1, "dog", 1.0), (2, "cat", 0.0))
+    )
+    asked = search(text("cat"), {"modality": "image", **inline(png())}, user_id="mika", explain=True)
+    async with house(behaviour=behaviour) as here:
+        await here.served.remember(Served(query_id=QueryId("past"), user_id=UserId("mika"), at_ms=1, hits=hits))
+        click = Act(user_id=UserId("mika"), query_id=QueryId("past"), item_id=ItemId("cat"), clicked=True)
+        await here.served.join([click])
+        taught = await here.ask(asked)
+        told = await here.ask({**asked, "query_id": "q2", "fusion": {"weights": {"text": 1}}})
+    weights = {modality: each.weight for modality, each in taught.hits[0].modality_scores.items()}
+    assert taught.hits[0].item_id == "cat"
+    assert weights[Modality.IMAGE] == pytest.approx(0.8)
+    assert "image x 2.00" in taught.warnings[0]
+    assert told.hits[0].modality_scores[Modality.IMAGE].weight == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"recommend": {"shares": {"long": -1}}}, "recommend.shares.long"),
+        ({"recommend": {"shares": {"luck": 1}}}, "recommend.shares.luck"),
+        ({"recommend": {"explore": 1.5}}, "recommend.explore"),
+        ({"recommend": {"shares": dict.fromkeys(RecommendSignal, 0)}}, "recommend"),
+        ({"recommend": {}, "kind": "similar", "item_id": "cat"}, ""),
+    ],
+)
+async def test_wrong_shares_are_refused(fields: dict[str, Any], field: str):
+    """Naming the field and the rule."""
+    async with house() as here:
+        result = await here.ask({"query_id": "q", "kind": "recommend", "user_id": "mika", **fields})
+    assert result.error is not None
+    assert field in result.error.field
+    assert result.error.code is Reason.INVALID_EVENT
 
 
 async def test_what_the_model_cannot_encode_is_left_out_with_a_warning():
@@ -560,3 +658,22 @@ async def test_a_result_too_large_for_the_broker_becomes_an_error():
     [sent] = narrow.sent
     error = json.loads(sent.value or b"")["error"]
     assert (error["code"], error["field"]) == ("event_too_large", "k")
+
+
+async def test_weighted_cosine_counts_dimensions_as_the_model_learnt() -> None:
+    """Similarities are those of an independent computation, and nobody is warned that there are no weights."""
+    weights = np.random.default_rng(0).uniform(0.1, 5.0, DIMS)
+    async with house(dimension_weights=weights) as here:
+        result = await here.ask(
+            search(text("cat"), similarity="weighted_cosine", k=4, search_in=["text"], explain=True)
+        )
+        shown = {hit.item_id: hit.modality_scores[Modality.TEXT].similarity for hit in result.hits}
+        words = [TextInput(text=each) for each in ("cat", *TEXTS.values())]
+        asked, *stored = [await here.batcher.encode(Modality.TEXT, each) for each in words]
+    for item_id, vector in zip(TEXTS, stored, strict=True):
+        cosine = (weights * asked * vector).sum() / np.sqrt((weights * asked**2).sum() * (weights * vector**2).sum())
+        assert shown[item_id] == pytest.approx((1 + cosine) / 2, abs=1e-5)
+    assert not result.warnings
+    async with house() as here:
+        result = await here.ask(search(text("cat"), similarity="weighted_cosine"))
+        assert "no dimension weights are known" in result.warnings[0]

@@ -1,4 +1,4 @@
-"""The progress bar of a training, on standard error."""
+"""A progress bar on standard error for work that reports how far it is."""
 
 from typing import Self
 
@@ -6,11 +6,7 @@ from workers.operate.console import progress_console
 
 
 class Bar:
-    """Steps done, steps in all, time left, and the best validation score so far.
-
-    Args:
-        what: Said before the bar.
-    """
+    """Told how much is done, of how much, and the best score so far if there is one."""
 
     def __init__(self, what: str) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -26,7 +22,7 @@ class Bar:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def __call__(self, done: int, total: int, best: float | None) -> None:
-        """Show how far it is."""
+    def __call__(self, done: int, total: int, best: float | None = None) -> None:
+        """Move on."""
         note = "" if best is None or best < 0 else f"best {best:.3f}"
         self._progress.update(self._task, completed=done, total=total, note=note)
