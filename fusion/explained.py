@@ -37,8 +37,8 @@ class HitExplanation:
 
     Args:
         pairs: Every part against every modality that the item has.
-        contributions: What each of ``content``, ``profile``, ``boosts``, ``signals``, named boosts and ``near`` gave; they sum
-            to the score.
+        contributions: What each of ``content``, ``profile``, ``boosts``, ``signals``, named boosts and ``near`` gave;
+            they sum to the score.
         profile: Calibrated likeness to what the user acted on, in [0, 1]; None when not personalised.
         boosts: What else spoke for it, in [0, 1], by name.
         distance_km: From the place asked for; None without one, or when the item has no place.

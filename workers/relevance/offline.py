@@ -17,6 +17,7 @@ from fusion.people.memory_store import MemoryPeopleStore
 from workers.contracts.query import Query
 from workers.contracts.result import RESULTS, Result
 from workers.contracts.topics import Topic
+from workers.streams.calibration import FixedCalibration
 from workers.streams.content import ContentHandler
 from workers.streams.fetch import MediaFetcher
 from workers.streams.memory import MemoryPublisher
@@ -102,11 +103,12 @@ class OfflineSystem:
             people=MemoryPeopleStore(self.settings.people, self.encoders.dims),
             fetcher=self.fetcher,
             publisher=publisher,
-            calibration=self.encoders.calibration,
+            calibration=FixedCalibration(self.encoders.calibration),
             settings=self.settings.query.model_copy(update={"deadline_ms": PATIENCE_MS}),
             media=self.settings.media,
             results_topic=Topic.RESULTS.named("offline"),
             max_event_bytes=self.settings.kafka.max_event_bytes,
+            behaviour=self.settings.people,
         )
         return handler, publisher
 
