@@ -194,6 +194,17 @@ class QuerySettings(_Section):
     """Lists that ``beam`` keeps while searching."""
     rrf_k: float = Field(60.0, gt=0)
     """The constant of reciprocal rank fusion (Cormack, Clarke, Buettcher 2009)."""
+    dbsf_deviations: float = Field(3.0, gt=0)
+    """Distribution-based fusion: a list's mean less and plus this many standard deviations become 0 and 1."""
+    chance_z: float = Field(3.0, ge=-100, le=100)
+    """Standard deviations from its background at which a calibrated similarity is 0.5."""
+    spread_z: float = Field(2.0, gt=0)
+    """How slowly calibrated similarities leave 0.5 from there."""
+    fusion_weights: str | None = None
+    """Trained weights of ``attention``: a folder that ``crosscurrent train fusion`` wrote, or its name under
+    ``fusion_weights_dir``; those that ship when absent."""
+    fusion_weights_dir: Path = Path("fusions")
+    """Where ``fusion_weights`` are looked up by name."""
 
 
 _ACTION_WEIGHTS = {

@@ -71,6 +71,7 @@ class FusionStrategy(StrEnum):
     MAX = "max"
     ATTENTION = "attention"
     RRF = "rrf"
+    DBSF = "dbsf"
     NONE = "none"
 
 

@@ -2,12 +2,16 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from time import perf_counter
 from typing import Final
 
-from config.vocabulary import Background, Modality, Similarity
+import numpy as np
+
+from config.vocabulary import Background, FusionStrategy, Modality, Similarity
+from fusion.attention_weights import shipped_weights
 from fusion.candidates import Candidates, searched_modalities
-from fusion.explanation import because, modality_scores
+from fusion.explanation import because, explanation_of, hit_explanation, modality_scores
 from fusion.explanation_list import list_reasons
 from fusion.gathering import Gathered, gather
 from fusion.index.protocol import VectorIndex
@@ -45,6 +49,7 @@ async def answer(
         RejectEvent: When the filter does not parse, or the request asks for what cannot be done.
         RetryLater: When the index cannot be reached.
     """
+    request = _with_weights(request, index)
     modalities = searched_modalities(request, index)
     backgrounds = backgrounds_of(request, modalities, calibration, index.dims)
     search_s = fuse_s = 0.0
@@ -66,7 +71,21 @@ async def answer(
         failed_shards=gathered.failed_shards,
         search_s=search_s,
         fuse_s=fuse_s + perf_counter() - started,
+        explanation=explanation_of(request, modalities) if request.explain else None,
     )
+
+
+def page_of(request: RankingRequest, candidates: Candidates, scored: Scored) -> tuple[RankedHit, ...]:
+    """Rank scored candidates that were found all at once, and show the page that is asked for."""
+    stage_at = stages_of(request, candidates, np.ones(len(candidates.ids), np.intp), lambda *_: scored)
+    return _hits(request, candidates, ListMaker(request, candidates).make(stage_at, request.stretches))
+
+
+def _with_weights(request: RankingRequest, index: VectorIndex) -> RankingRequest:
+    """Attention needs trained weights: those that ship, when the request brings none."""
+    if request.strategy is not FusionStrategy.ATTENTION or request.fusion_weights is not None:
+        return request
+    return replace(request, fusion_weights=shipped_weights().for_model(index.model))
 
 
 def _listed(
@@ -116,6 +135,7 @@ def _hit(
         modality_scores=modality_scores(request, seen, scored, own),
         attributes=candidates.attributes[place],
         because=reasons,
+        explanation=hit_explanation(request, seen, scored, own),
         boosts={} if scored.boosted_by is None else scored.boosted_by.of(own),
         collapsed=collapsed,
         signals={} if scored.blended is None else contributions(request.signals, scored.blended, own),

@@ -132,7 +132,8 @@ def _part_modalities(request: RankingRequest) -> set[Modality]:
 def _queries(
     request: RankingRequest, target: Modality, backgrounds: Mapping[tuple[Modality, Modality], Background]
 ) -> list[Matrix]:
-    ranks_all = request.strategy is FusionStrategy.RRF  # there a negative part's ranks count as well
+    # In fusion of lists a negative part's list counts as well.
+    ranks_all = request.strategy in {FusionStrategy.RRF, FusionStrategy.DBSF}
     queries = [part.vector.astype(np.float64) for part in request.parts if part.weight > 0 or ranks_all]
     deviations = {modality: backgrounds[modality, target].std for modality in _part_modalities(request)}
     if len(request.parts) > 1 or not queries:

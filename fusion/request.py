@@ -20,7 +20,10 @@ from config.vocabulary import (
     Similarity,
 )
 from fusion.arrangement import Collapse, Coverage, GroupBy, check_arrangement
+from fusion.attention_weights import FusionWeights
 from fusion.boosts import Boost, Boosted, check_boosts
+from fusion.calibration import CHANCE_Z, SPREAD_Z
+from fusion.explained import Explanation, HitExplanation
 from fusion.recommend_explore import Explore
 from fusion.signals import Signal
 
@@ -74,6 +77,11 @@ class RankingRequest:
         weights: Weight of each item modality, not negative; 1 when not named.
         missing: Whether a lacking modality is left out of a score or counts as no match.
         rrf_k: The constant of reciprocal rank fusion.
+        rank_depth: How many of each list count in ``rrf`` and ``dbsf``; half the candidates when None.
+        dbsf_deviations: A list's mean less and plus this many standard deviations become 0 and 1; read by ``dbsf``.
+        chance_z: Standard deviations from the background at which a calibrated value is 0.5.
+        spread_z: How slowly it leaves 0.5 from there.
+        fusion_weights: The trained weights of ``attention``; those that ship when None.
         diversity: 0 ranks by score alone, 1 by difference alone; read by ``mmr`` and ``beam``.
         beam_width: Slates kept at each step; read by ``beam``.
         coverage: Categories that the list should cover; read by ``mmr`` and ``beam``.
@@ -82,7 +90,7 @@ class RankingRequest:
         boost_by: What else speaks for an item: its age, popularity, numbers.
         exclude: Items never returned.
         near: A place to prefer.
-        explain: Fill ``because``.
+        explain: Fill what explains: ``because``, scores by pair, ranks, constants.
         candidates: Taken from each vector set for each quarter of as many hits (see ``fusion.listing``).
         dimension_weights: float of shape (dims,), not negative; read by ``weighted_cosine`` alone.
         profile: float32 of shape (dims,), what the user likes; None when not personalised or cold.
@@ -110,6 +118,11 @@ class RankingRequest:
     missing: MissingRule = MissingRule.RENORMALISE
     ranking: RankingMethod = RankingMethod.TOP_K
     rrf_k: float = 60.0
+    rank_depth: int | None = None
+    dbsf_deviations: float = 3.0
+    chance_z: float = CHANCE_Z
+    spread_z: float = SPREAD_Z
+    fusion_weights: FusionWeights | None = None
     diversity: float = 0.3
     beam_width: int = 8
     exclude: frozenset[ItemId] = frozenset()
@@ -136,6 +149,7 @@ class RankingRequest:
         _check_page(self)
         _check_parts(self)
         _check_shares(self)
+        _check_constants(self)
         check_arrangement(self.ranking, self.diversity, self.coverage, self.group_by, self.collapse)
         check_boosts(self.boost_by)
         if self.near is not None:
@@ -183,11 +197,13 @@ class ModalityScore:
         similarity: In [0, 1], as the request compares vectors; the parts' mean by weight.
         calibrated: The same after calibration against the background, in [0, 1]: comparable between modalities.
         weight: Its share of the fused score's weights, in [0, 1].
+        rank: Its place in the modality's list, from 1, under the part it answers best; None where nothing was listed.
     """
 
     similarity: float
     calibrated: float
     weight: float
+    rank: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +220,7 @@ class RankedHit:
     modality_scores: Mapping[Modality, ModalityScore]
     attributes: Attributes
     because: tuple[str, ...] = ()
+    explanation: HitExplanation | None = None
     boosts: Mapping[str, Boosted] = field(default_factory=dict)
     collapsed: tuple[ItemId, ...] = ()
     signals: Mapping[RecommendSignal, float] = field(default_factory=dict)
@@ -236,6 +253,7 @@ class Ranking:
         failed_shards: Shards that did not answer; the ranking is partial when there are any.
         search_s: Seconds spent asking the index.
         fuse_s: Seconds spent scoring, fusing and ranking.
+        explanation: How the ranking was made; None unless the request explains.
         recommended: How it was made, when it is a recommendation.
     """
 
@@ -245,6 +263,7 @@ class Ranking:
     failed_shards: tuple[int, ...] = ()
     search_s: float = 0.0
     fuse_s: float = 0.0
+    explanation: Explanation | None = None
     recommended: Recommended | None = None
 
 
@@ -261,8 +280,17 @@ def _check_page(request: RankingRequest) -> None:
         _refuse("search_in", "names no modality: leave it out to search all of them")
     if request.beam_width < 1:
         _refuse("ranking.beam_width", f"must be at least 1, not {request.beam_width}")
-    if not (math.isfinite(request.rrf_k) and request.rrf_k > 0):
-        _refuse("fusion.rrf_k", f"must be above 0, not {request.rrf_k}")
+    if request.rank_depth is not None and request.rank_depth < 1:
+        _refuse("fusion.rank_depth", f"must be at least 1, not {request.rank_depth}")
+
+
+def _check_constants(request: RankingRequest) -> None:
+    for name in ("rrf_k", "dbsf_deviations", "spread_z"):
+        value = getattr(request, name)
+        if not (math.isfinite(value) and value > 0):
+            _refuse(f"fusion.{name}", f"must be above 0, not {value}")
+    if not math.isfinite(request.chance_z):
+        _refuse("fusion.chance_z", f"must be a number, not {request.chance_z}")
 
 
 def _check_parts(request: RankingRequest) -> None:

@@ -1,1 +1,1 @@
-"""Learning from behaviour: logs of interactions, what is trained on them, and how it is measured."""
+"""Learning from behaviour and judgements: logs, what is trained on them, how to fuse, and how it is measured."""

@@ -69,14 +69,37 @@ RESULT: dict[str, Any] = {
             "rank": 1,
             "item_id": "cat-face",
             "score": 0.93,
-            "modality_scores": {"image": {"similarity": 0.91, "calibrated": 0.997, "weight": 0.6}},
+            "modality_scores": {"image": {"similarity": 0.91, "calibrated": 0.997, "weight": 1.0, "rank": 1}},
             "attributes": {"category": "animals", "year": 2024},
             "because": ["its image is near your text"],
+            "explanation": {
+                "pairs": [
+                    {
+                        "part": 0,
+                        "query": "text",
+                        "item": "image",
+                        "similarity": 0.91,
+                        "calibrated": 0.997,
+                        "deviations": 9.1,
+                        "weight": 1.0,
+                        "rank": 1,
+                    }
+                ],
+                "contributions": {"content": 0.93},
+                "age_s": 178.1,
+            },
         }
     ],
     "timings_ms": {"queue": 1.8, "encode": 6.2, "search": 3.1, "fuse": 0.7, "total": 12.4},
     "candidates": 412,
     "model": "builtin@2",
+    "explanation": {
+        "strategy": "rrf",
+        "similarity": "cosine",
+        "missing": "renormalise",
+        "constants": {"rrf_k": 60.0, "rank_depth": 50.0},
+        "weights": {"image": 1.0},
+    },
 }
 
 ITEM_VECTORS: dict[str, Any] = {

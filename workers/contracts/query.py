@@ -89,6 +89,16 @@ class Fusion(Wire):
     """Weight of each item modality, 0 to 100; 1 where not named."""
     missing: MissingRule | None = None
     """What a modality that an item lacks does to its score."""
+    rrf_k: float | None = Field(None, gt=0, le=10_000)
+    """The constant of ``rrf``: the larger, the less the first places count against the next."""
+    rank_depth: int | None = Field(None, ge=1, le=MAX_K)
+    """How many of each list count in ``rrf`` and ``dbsf``; half of the worker's candidates when absent."""
+    dbsf_deviations: float | None = Field(None, gt=0, le=100)
+    """A list's mean less and plus this many standard deviations become 0 and 1; used by ``dbsf``."""
+    chance_z: float | None = Field(None, ge=-100, le=100)
+    """Standard deviations from its background at which a calibrated similarity is 0.5."""
+    spread_z: float | None = Field(None, gt=0, le=100)
+    """How slowly calibrated similarities leave 0.5 from there."""
 
     @model_validator(mode="after")
     def _some_weight(self) -> Self:

@@ -6,6 +6,7 @@ from config.errors import Reason
 from config.vocabulary import Modality, RecommendSignal, ResultStatus
 from workers.contracts.attributes import AttributeName, AttributeValue
 from workers.contracts.base import Event, Wire, WireItemId, WireQueryId
+from workers.contracts.explanation import Explanation, HitExplanation
 from workers.contracts.ordering import BoostScore, Ordering
 from workers.contracts.summary import Summary
 
@@ -19,6 +20,8 @@ class ModalityScore(Wire):
     """The same against its own background distribution, in [0, 1]: comparable between modalities."""
     weight: float
     """Weight it had in the fused score; the weights of a hit sum to 1."""
+    rank: int | None = Field(None, ge=1)
+    """Place in this modality's list under the part it answers best; absent where there was no list."""
 
 
 class Hit(Wire):
@@ -37,6 +40,8 @@ class Hit(Wire):
     """The item's attributes."""
     because: tuple[str, ...] = ()
     """The reasons in words, strongest first; filled when the query asked to ``explain``."""
+    explanation: HitExplanation | None = None
+    """The reasons in numbers; present when the query asked to ``explain`` and had parts or a user."""
     boosts: dict[str, BoostScore] = Field(default_factory=dict)
     """What each boost said, by its kind and attribute; filled when the query asked to ``explain``."""
     collapsed: tuple[WireItemId, ...] = ()
@@ -107,6 +112,8 @@ class Result(Event):
     """The model whose vectors were compared, as ``name@version``."""
     warnings: tuple[str, ...] = ()
     """What the reader should know: shards that did not answer, parts that could not be used."""
+    explanation: Explanation | None = None
+    """How the list was made; present when the query asked to ``explain``."""
     error: QueryError | None = None
     """Why there is no answer; present exactly when ``status`` is ``error``."""
 

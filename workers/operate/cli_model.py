@@ -5,7 +5,15 @@ from typing import Annotated, Any
 
 import typer
 
-from workers.operate import cli_alignment, cli_evaluate, cli_replay, cli_sequence, cli_weights
+from workers.operate import (
+    cli_alignment,
+    cli_evaluate,
+    cli_fusion,
+    cli_ranking,
+    cli_replay,
+    cli_sequence,
+    cli_weights,
+)
 from workers.operate.console import Commands, progress_console, show_report
 
 _train = typer.Typer(
@@ -25,6 +33,8 @@ _Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     cli_alignment.register(_train)
+    cli_fusion.register(_train, _evaluate)
+    cli_ranking.register(_evaluate)
     cli_weights.register(_train)
     cli_evaluate.register(_evaluate)
     cli_sequence.register(_train)

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from config.errors import Reason, RejectEvent, RetryLater
 from config.settings import MediaSettings, PeopleSettings, QuerySettings
 from config.vocabulary import QueryId
+from fusion.attention_weights import fusion_weights_of
 from fusion.index.protocol import VectorIndex
 from fusion.people.protocol import PeopleStore
 from fusion.recommend_sources import SequenceModel
@@ -90,6 +91,7 @@ class QueryHandler:
         self._settings = settings
         self._reader = InputReader(fetcher, media, batcher.encoders.modalities)
         self._answerer = Answerer(
+            fusion_weights=fusion_weights_of(settings, self._model),
             parts=PartEncoder(batcher, self._reader),
             encoders=batcher.encoders,
             index=index,

@@ -7,6 +7,7 @@ from config.settings import PeopleSettings, QuerySettings
 from config.vocabulary import QueryKind
 from encoders.base import EncoderSet
 from fusion.answer import answer
+from fusion.attention_weights import FusionWeights
 from fusion.index.protocol import VectorIndex
 from fusion.people.protocol import PeopleStore
 from fusion.recommend import recommend
@@ -47,6 +48,7 @@ class Answerer:
         settings: QuerySettings,
         behaviour: PeopleSettings,
         sequence: SequenceModel | None = None,
+        fusion_weights: FusionWeights | None = None,
     ) -> None:
         self._parts = parts
         self._encoders = encoders
@@ -55,6 +57,7 @@ class Answerer:
         self._calibration = calibration
         self._settings = settings
         self._summaries = Summariser(index, calibration)
+        self._fusion_weights = fusion_weights
         self._behaviour = behaviour
         self._sources = Sources(
             people=people,
@@ -75,7 +78,14 @@ class Answerer:
         search_in, unsearched = searched(query, self._encoders.modalities, self._encoders.model)
         parts, unused = await self._parts.encode(query) if query.parts else ([], [])
         self._calibration.asked(parts)
-        request = ranking_request(query, parts, search_in, self._settings, self._encoders.dimension_weights)
+        request = ranking_request(
+            query,
+            parts,
+            search_in,
+            self._settings,
+            fusion_weights=self._fusion_weights,
+            dimension_weights=self._encoders.dimension_weights,
+        )
         return Question(request=request, warnings=(*unused, *unsearched))
 
     async def rank(self, query: Query, question: Question) -> Ranking:

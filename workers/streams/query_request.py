@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from config.errors import Reason, RejectEvent
 from config.settings import PeopleSettings, QuerySettings
 from config.vocabulary import Modality, ModelRef, QueryKind, RecommendSignal
+from fusion.attention_weights import FusionWeights
 from fusion.recommend import RecommendOptions
 from fusion.recommend_sources import SequenceModel
 from fusion.request import QueryPart, RankingRequest
@@ -83,7 +84,9 @@ def ranking_request(
     parts: Sequence[QueryPart],
     search_in: frozenset[Modality],
     settings: QuerySettings,
+    *,
     dimension_weights: NDArray[np.float64] | None = None,
+    fusion_weights: FusionWeights | None = None,
 ) -> RankingRequest:
     """Put a query, its encoded parts, the worker's settings and the model's weights into one request.
 
@@ -104,7 +107,12 @@ def ranking_request(
         strategy=query.fusion.strategy or settings.strategy,
         weights=weights,
         missing=query.fusion.missing or settings.missing,
-        rrf_k=settings.rrf_k,
+        rrf_k=query.fusion.rrf_k or settings.rrf_k,
+        rank_depth=query.fusion.rank_depth,
+        dbsf_deviations=query.fusion.dbsf_deviations or settings.dbsf_deviations,
+        chance_z=settings.chance_z if query.fusion.chance_z is None else query.fusion.chance_z,
+        spread_z=query.fusion.spread_z or settings.spread_z,
+        fusion_weights=fusion_weights,
         explain=query.explain,
         candidates=settings.candidates,
         dimension_weights=dimension_weights,

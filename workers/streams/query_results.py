@@ -13,9 +13,11 @@ from fusion.request import RankedHit, Ranking
 from fusion.summary import SummarisedRanking
 from workers.contracts.ordering import Ordering
 from workers.contracts.result import Hit, ModalityScore, QueryError, Recommended, Result, Timings
+from workers.streams.query_explained import wire_explanation, wire_hit_explanation
 from workers.streams.query_ordering import boost_scores
 from workers.streams.records import Publisher
 from workers.streams.summaries import on_wire
+from workers.streams.timing import now_ms
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,7 @@ def answered(
         recommended=_told(ranking.recommended) if explain and ranking.recommended else None,
         model=str(model),
         warnings=tuple(dict.fromkeys([*warnings, *ranking.warnings])),
+        explanation=wire_explanation(ranking.explanation) if explain and ranking.explanation else None,
     )
 
 
@@ -80,6 +83,7 @@ def _hit(hit: RankedHit, *, explain: bool) -> Hit:
             similarity=round(score.similarity, _SCORE_DIGITS),
             calibrated=round(score.calibrated, _SCORE_DIGITS),
             weight=round(score.weight, _SCORE_DIGITS),
+            rank=score.rank,
         )
         for modality, score in hit.modality_scores.items()
     }
@@ -91,6 +95,7 @@ def _hit(hit: RankedHit, *, explain: bool) -> Hit:
         modality_scores=scores if explain else {},
         attributes=hit.attributes,
         because=hit.because if explain else (),
+        explanation=wire_hit_explanation(hit.explanation, now_ms()) if explain and hit.explanation else None,
         boosts=boost_scores(hit, _SCORE_DIGITS) if explain else {},
         collapsed=hit.collapsed,
         signals={name: round(part, _SCORE_DIGITS) for name, part in hit.signals.items()} if explain else {},

@@ -6,10 +6,12 @@ import pytest
 from rich.console import Console
 
 from config.errors import Reason
-from config.vocabulary import ItemId, Modality, QueryId, ResultStatus
+from config.vocabulary import FusionStrategy, ItemId, MissingRule, Modality, QueryId, ResultStatus, Similarity
+from workers.contracts.explanation import Explanation, HitExplanation, PairScore
 from workers.contracts.result import Hit, ModalityScore, QueryError, Result
 from workers.contracts.summary import Summary, SummaryFrame, SummaryPassage, SummarySound
 from workers.operate.show import print_result, shares
+from workers.operate.show_explained import bar
 
 
 def score(calibrated: float, weight: float) -> ModalityScore:
@@ -51,6 +53,45 @@ def test_a_ranking_shows_rank_score_shares_and_label() -> None:
     text = shown(result, explain=True)
     for word in ("1", "0.931", "100%", "🐱 cat face [face]", "emoji-1f431", "near your words", "slow shard", "image"):
         assert word in text
+
+
+def test_an_explanation_shows_every_pair_as_a_bar() -> None:
+    """Raw and calibrated similarity, share, place in the list; what made the score, its age, and all constants."""
+    pair = PairScore(
+        part=0,
+        query=Modality.TEXT,
+        item=Modality.IMAGE,
+        similarity=0.74,
+        calibrated=0.5,
+        deviations=3.0,
+        weight=0.6,
+        rank=2,
+    )
+    told = HitExplanation(pairs=(pair,), contributions={"content": 0.4, "profile": 0.2}, profile=0.8, age_s=7_300.0)
+    made = Explanation(
+        strategy=FusionStrategy.RRF,
+        similarity=Similarity.COSINE,
+        missing=MissingRule.PENALISE,
+        constants={"rrf_k": 20.0},
+        weights={Modality.IMAGE: 0.5},
+    )
+    hit = Hit.model_construct(rank=1, item_id="x", score=0.6, explanation=told)
+    result = Result.model_construct(query_id=QueryId("q"), status=ResultStatus.OK, hits=(hit,), explanation=made)
+
+    text = shown(result, explain=True)
+
+    for words in (f"text 1 → image  {'█' * 8}", "0.74", "+3.0", "60%", "#2", "0.600 = content 0.400 + profile 0.200"):
+        assert words in text
+    for words in ("2 h ago", "taste 0.80", "rrf", "rrf_k 20", "missing: penalise", "weight of image 0.5"):
+        assert words in text
+    assert "█" not in shown(result)
+
+
+@pytest.mark.parametrize(("value", "length"), [(-1.0, 0), (0.0, 0), (0.5, 8), (1.0, 16), (9.0, 16)])
+def test_a_bar_stays_within_its_width(value: float, length: int) -> None:
+    """Also for values that are out of bounds."""
+    assert bar(value).count("█") == length
+    assert len(bar(value)) == 16
 
 
 def test_an_error_result_is_one_line() -> None:

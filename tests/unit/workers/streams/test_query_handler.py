@@ -249,6 +249,47 @@ async def test_a_picture_finds_its_item_and_is_explained():
     assert not plain.hits[0].because
 
 
+async def test_every_constant_of_fusion_is_taken_and_echoed():
+    """What the query says, and what the settings say where it is silent; the hits are taken apart by pair."""
+    async with house() as here:
+        fusion = {"strategy": "rrf", "rrf_k": 7.5, "rank_depth": 3, "missing": "penalise", "weights": {"image": 0.5}}
+        told = await here.ask(search(text("car"), fusion=fusion, explain=True))
+        plain = await here.ask(search(text("car"), query_id="q2", fusion=fusion))
+        mean = await here.ask(search(text("car"), query_id="q3", fusion={"chance_z": 1.0}, explain=True))
+    assert told.explanation is not None
+    assert told.explanation.constants == {"rrf_k": 7.5, "rank_depth": 3}
+    assert (told.explanation.strategy, told.explanation.missing) == ("rrf", "penalise")
+    assert told.explanation.weights[Modality.IMAGE] == 0.5
+    assert mean.explanation is not None
+    assert mean.explanation.constants == {"chance_z": 1.0, "spread_z": 2.0}
+    first = told.hits[0]
+    assert first.explanation is not None
+    assert {pair.query for pair in first.explanation.pairs} == {Modality.TEXT}
+    assert sum(first.explanation.contributions.values()) == pytest.approx(first.score, abs=1e-5)
+    assert first.explanation.age_s >= 0
+    assert first.modality_scores[Modality.TEXT].rank == 1
+    assert plain.explanation is None
+    assert plain.hits[0].explanation is None
+
+
+async def test_attention_answers_with_the_weights_that_ship():
+    """They are named, and asked without what they know of another model's modalities."""
+    async with house() as here:
+        told = await here.ask(search(text("car"), fusion={"strategy": "attention"}, explain=True))
+    assert ids(told)[0] == "car"
+    assert told.explanation is not None
+    assert str(told.explanation.fusion_weights).endswith("without names")
+
+
+@pytest.mark.parametrize("wrong", [{"rrf_k": 0}, {"rank_depth": 0}, {"dbsf_deviations": -1}, {"spread_z": 0}])
+async def test_constants_out_of_range_are_refused(wrong: Any):
+    """With the path of the field."""
+    async with house() as here:
+        result = await here.ask(search(text("car"), fusion=wrong))
+    assert result.error is not None
+    assert result.error.field == f"fusion.{next(iter(wrong))}"
+
+
 async def test_a_negative_part_steers_away():
     """A query for cats without dogs ranks the cat above the pair."""
     async with house() as here:
