@@ -80,13 +80,17 @@ def test_one_outside_system_lives_in_one_place(library: str) -> None:
 
 
 def test_serving_loads_no_torch_for_fusion() -> None:
-    """In fusion torch trains and nothing else: only functions import it, and nothing outside learning does so."""
+    """In fusion torch trains and nothing else: only functions import it, and nothing outside learning does so.
+
+    The sequence model's network and training are written in torch; workers import them when they train.
+    """
     learning = ROOT / "fusion" / "learning"
+    trained = {learning / "sequence_network.py", learning / "sequence_training.py"}
     at_the_top = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in modules("fusion")
         for node in ast.parse(path.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.Import | ast.ImportFrom) and "torch" in ast.unparse(node)
+        if isinstance(node, ast.Import | ast.ImportFrom) and "torch" in ast.unparse(node) and path not in trained
     ]
     learners = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
