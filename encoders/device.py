@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
+import threadpoolctl
 from numpy.typing import NDArray
 
 from config.errors import Misconfigured
@@ -45,6 +46,17 @@ def prepare_torch(threads: int = -1) -> None:
         _import_torchvision_without_operators()
     if threads >= 0:
         torch.set_num_threads(threads or usable_cpus())
+
+
+def keep_numpy_in_its_thread() -> None:
+    """Let NumPy's linear algebra compute in the thread that asks, in this process from now on; torch keeps its threads.
+
+    OpenBLAS makes a thread of its own for every core and lets them spin while they wait for one another. Where two
+    processes share two cores, as a content and a query worker do, solving 256 equations took minutes at full load,
+    not 0.7 ms. What we give NumPy is small; what is large goes to torch.
+    """
+    # By the library's name: torch may come with an OpenBLAS of its own.
+    threadpoolctl.ThreadpoolController().select(prefix="libscipy_openblas").limit(limits=1)
 
 
 @contextlib.contextmanager

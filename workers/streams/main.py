@@ -15,6 +15,7 @@ from pathlib import Path
 from config.errors import Misconfigured
 from config.settings import Settings
 from config.vocabulary import Role
+from encoders.device import keep_numpy_in_its_thread
 from workers.contracts.topics import INPUT_TOPIC, Topic
 from workers.streams.compose import Parts, compose
 from workers.streams.health import HealthServer, Readiness
@@ -50,6 +51,7 @@ def run_worker(role: Role, settings: Settings, announce: Path | None = None) -> 
         0 after a stop in good order, 78 when an operator must change something, 1 after a failure.
     """
     set_up_logging(role, settings)
+    keep_numpy_in_its_thread()
     try:
         asyncio.run(_Process(role, settings).run(announce))
     except Misconfigured as exc:

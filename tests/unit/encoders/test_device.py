@@ -47,6 +47,21 @@ def test_a_torchvision_of_another_build_does_no_harm(tmp_path: Path):
         subprocess.run(run, check=True, timeout=280, env={**os.environ, "PYTHONPATH": paths})
 
 
+def test_numpy_gets_one_thread_and_torch_keeps_its_own():
+    """In a fresh process with threads for both, only NumPy's linear algebra is held to the thread that asks."""
+    code = (
+        "import torch, threadpoolctl\n"
+        "torch.set_num_threads(3)\n"
+        "from encoders.device import keep_numpy_in_its_thread\n"
+        "keep_numpy_in_its_thread()\n"
+        "found = [pool['num_threads'] for pool in threadpoolctl.threadpool_info() if 'numpy' in pool['filepath']]\n"
+        "assert found == [1], threadpoolctl.threadpool_info()\n"
+        "assert torch.get_num_threads() == 3\n"
+    )
+    threads = {"OMP_NUM_THREADS": "3", "OPENBLAS_NUM_THREADS": "3"}
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=280, env={**os.environ, **threads})
+
+
 @pytest.mark.parametrize(
     ("quota", "most"), [("max 100000", 10_000), ("150000 100000", 1), ("50000 100000", 1), ("?", 10_000)]
 )
