@@ -21,12 +21,15 @@ from numpy.typing import NDArray
 
 from config.vocabulary import MissingRule, Modality
 from fusion.attention_weights import Arrays, FusionWeights, shipped_weights
-from fusion.calibration import squash, squash_in_place
+from fusion.calibration import squash
 from fusion.scores import Scores
 from fusion.similarity import Matrix
 
 NOTHING: Final = -1e30
 """Logarithm of the weight of what is not there: finite, for the difference of two infinities is no number."""
+
+ABSENT: Final = -1e9
+"""Deviations of what is not there, where it counts as no match: at the foot of every curve."""
 
 _PLACE: Final = {modality: place for place, modality in enumerate(Modality)}
 
@@ -43,7 +46,7 @@ class Rows:
         patterns: (r, m), 1 where an item of this pattern has the modality.
         searched: (q, m), 1 where a modality counts.
         belongs: (q, r, c), 1 where a candidate is of that pattern.
-        basis: (q, p, m, knots, c), in [0, 1]: how far up each knot's rise a similarity is; 0 where it lacks.
+        basis: (q, p, m, knots, c), in [-1, 1]: how far up each knot's rise a similarity is; -1 where it lacks.
     """
 
     parts: Any
@@ -97,7 +100,8 @@ def evidence(xp: Any, w: Arrays, rows: Rows, hidden: Any) -> tuple[Any, Any]:
     """Evidence of every pair by the modality's weight, 0 where it lacks; and its logit. Both (q, p, m, c)."""
     raised = hidden @ w["curve"] + w["curve_ground"]
     curves = (raised + xp.abs(raised)) / 2 + xp.log1p(xp.exp(-xp.abs(raised)))  # softplus: a curve only rises
-    every = curves @ rows.basis + (hidden @ w["offset"])[..., None]
+    every = 0.5 * (curves @ rows.basis)
+    every += (0.5 * curves.sum(-1) + hidden @ w["offset"])[..., None]
     there = (rows.patterns.T * rows.searched[..., None]) @ rows.belongs
     scaled = xp.einsum("qpmrc,qrc->qpmc", every, rows.belongs) * (there * rows.modality_weights[..., None])[:, None]
     lighter = xp.log(rows.modality_weights + 1e-12)[:, None, :, None]
@@ -129,8 +133,12 @@ def rows_of(scores: Scores, weights: FusionWeights) -> Rows:
     present, deviations, searched = batch.present, batch.deviations, batch.modality_weights > 0
     counts = np.ones_like(present) if scores.constants.missing is MissingRule.PENALISE else present
     patterns, belongs = _patterns(counts & searched[..., None])
-    basis = squash_in_place((deviations[..., None, :] - weights.knots[:, None]) / weights.widths[:, None])
-    basis *= present[:, None, :, None, :]
+    seen = np.where(present[:, None], deviations, ABSENT)
+    basis = seen[..., None, :] * (1.0 / weights.widths)[:, None]
+    basis -= (weights.knots / weights.widths)[:, None]
+    lengths = basis * basis
+    lengths += 1.0
+    basis /= np.sqrt(lengths, out=lengths)
     real = (batch.part_weights != 0)[..., None]
     return Rows(
         parts=np.eye(len(Modality))[batch.part_modalities] * real,
