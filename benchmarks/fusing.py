@@ -26,7 +26,8 @@ from fusion.candidates import Candidates, assemble
 from fusion.index.protocol import Item
 from fusion.request import QueryPart, RankingRequest
 from fusion.scoring import score_many
-from fusion.scoring_batch import Question, cosines_block, fuse_block, recipe_of, scores_of
+from fusion.scoring_batch import Question, cosines_block, recipe_of, scores_of
+from fusion.strategies import fuse_and_share
 
 MODALITIES = (Modality.AUDIO, Modality.IMAGE, Modality.TEXT)
 PARTS = (Modality.TEXT, Modality.IMAGE)
@@ -98,7 +99,7 @@ def measure(queries: int, candidates: int, strategy: FusionStrategy, rounds: int
         "lay out candidates": assembled,
         "cosines": lambda: cosines_block(questions, recipe),
         "calibrate": lambda: scores_of(questions, recipe, cosines),
-        "fuse": lambda: fuse_block(recipe, block),
+        "fuse": lambda: fuse_and_share(strategy, block),
         "rank and show": pages,
     }
     report = {name: best_of(rounds, work) / queries * 1e3 for name, work in steps.items()}

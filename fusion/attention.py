@@ -61,20 +61,27 @@ class Rows:
 
 def attentive(scores: Scores) -> Matrix:
     """One score in (0, 1) a candidate, shape (…, candidates)."""
-    weights, rows = _laid_out(scores)
-    fused = squash((np.asarray(totals(np, weights.arrays, rows), np.float64) - weights.centre) / weights.spread)
-    return fused.reshape(*scores.present.shape[:-2], fused.shape[-1])
+    return attend(scores)[0]
 
 
 def attention_pulls(scores: Scores) -> Matrix:
     """How much a candidate's score leans on each pair's evidence, shape (…, parts, modalities, candidates)."""
-    weights, rows = _laid_out(scores)
-    scaled, logits = evidence(np, weights.arrays, rows, _hidden(np, weights.arrays, rows))
-    odds = np.exp(logits - logits.max(axis=2, keepdims=True)) * (logits > NOTHING / 2)
-    attended = odds / np.maximum(odds.sum(axis=2, keepdims=True), 1e-300)
+    return attend(scores)[1]
+
+
+def attend(scores: Scores) -> tuple[Matrix, Matrix]:
+    """Scores, and how much each leans on each pair: what the one costs, gives the other."""
+    weights = scores.constants.network or shipped_weights().unnamed()
+    rows = rows_of(scores, weights)
+    found, attended, there = _attended(np, weights.arrays, rows)
+    fused = squash((np.asarray(found, np.float64) - weights.centre) / weights.spread)
     mix = _mixed(np, weights.arrays)
-    leaning = mix * attended + (1.0 - mix) * (odds > 0) * rows.modality_weights[:, None, :, None]
-    return np.asarray(leaning * np.abs(rows.weights)[..., None, None], np.float64).reshape(scaled.shape[-3:])
+    leaning = mix * attended + (1.0 - mix) * rows.modality_weights[:, None, :, None]
+    leaning *= there
+    leaning *= np.abs(rows.weights)[..., None, None]
+    return fused.reshape(*scores.present.shape[:-2], -1), np.asarray(
+        leaning.reshape(scores.deviations.shape), np.float64
+    )
 
 
 def totals(xp: Any, w: Arrays, rows: Rows) -> Any:
@@ -85,15 +92,22 @@ def totals(xp: Any, w: Arrays, rows: Rows) -> Any:
         w: The arrays of ``FusionWeights``, of that library; ``rows`` too.
         rows: The batch.
     """
+    return _attended(xp, w, rows)[0]
+
+
+def _attended(xp: Any, w: Arrays, rows: Rows) -> tuple[Any, Any, Any]:
+    """Totals (q, c), each part's attention to the modalities, and where there is any; both (q, p, m, c)."""
     hidden = _hidden(xp, w, rows)
     scaled, logits = evidence(xp, w, rows, hidden)
     highest = xp.amax(logits, axis=2)
-    pooled = highest + xp.log(xp.exp(logits - highest[:, :, None]).sum(2))
+    odds = xp.exp(logits - highest[:, :, None])
+    sums = odds.sum(2)
     mix = _mixed(xp, w)
-    each = mix * pooled + (1.0 - mix) * scaled.sum(2)
+    each = mix * (highest + xp.log(sums)) + (1.0 - mix) * scaled.sum(2)
     ground = (hidden @ w["ground"]) * rows.patterns.T * rows.modality_weights[:, None, :, None]
     grounds = (ground.sum(2) * xp.abs(rows.weights)[..., None]).sum(1)
-    return (each * rows.weights[..., None]).sum(1) + (grounds[..., None] * rows.belongs).sum(1)
+    total = (each * rows.weights[..., None]).sum(1) + (grounds[..., None] * rows.belongs).sum(1)
+    return total, odds / sums[:, :, None], logits > NOTHING / 2
 
 
 def evidence(xp: Any, w: Arrays, rows: Rows, hidden: Any) -> tuple[Any, Any]:
@@ -150,11 +164,6 @@ def rows_of(scores: Scores, weights: FusionWeights) -> Rows:
         belongs=belongs,
         basis=basis,
     )
-
-
-def _laid_out(scores: Scores) -> tuple[FusionWeights, Rows]:
-    weights = scores.constants.network or shipped_weights().unnamed()
-    return weights, rows_of(scores, weights)
 
 
 def _mixed(xp: Any, w: Arrays) -> Any:
