@@ -11,7 +11,7 @@ import numpy as np
 from config.vocabulary import Background, FusionStrategy, Modality, Similarity
 from fusion.attention_weights import shipped_weights
 from fusion.candidates import Candidates, searched_modalities
-from fusion.explanation import because, explanation_of, hit_explanation, modality_scores
+from fusion.explanation import because, explanation_of, hit_explanation, modality_scores, weights_of
 from fusion.explanation_list import list_reasons
 from fusion.gathering import Gathered, gather
 from fusion.index.protocol import VectorIndex
@@ -20,6 +20,7 @@ from fusion.recommend_explore import with_explored
 from fusion.request import RankedHit, Ranking, RankingRequest
 from fusion.scoring import Scored, backgrounds_of, score
 from fusion.signals import contributions
+from fusion.similarity import Matrix
 
 DEEPER: Final = 4
 """How much deeper is searched when groups, near-duplicates or exclusions leave a page short."""
@@ -113,12 +114,23 @@ def _hits(request: RankingRequest, candidates: Candidates, listing: Listing) -> 
     order, explored = listing.order, frozenset[int]()
     if request.explore is not None:
         order, explored = with_explored(order, request.explore, candidates.fused)
-    page = enumerate(order[: request.wanted][request.offset :].tolist(), start=request.offset)
-    return tuple(_hit(request, candidates, listing, number, place, aside=place in explored) for number, place in page)
+    page = order[: request.wanted][request.offset :].tolist()
+    weights = weights_of(request, [listing.seen(place)[1:] for place in page])
+    return tuple(
+        _hit(request, candidates, listing, number, place, weights=own, aside=place in explored)
+        for number, (place, own) in enumerate(zip(page, weights, strict=True), start=request.offset)
+    )
 
 
 def _hit(
-    request: RankingRequest, candidates: Candidates, listing: Listing, number: int, place: int, *, aside: bool
+    request: RankingRequest,
+    candidates: Candidates,
+    listing: Listing,
+    number: int,
+    place: int,
+    *,
+    weights: Matrix | None,
+    aside: bool,
 ) -> RankedHit:
     seen, scored, own = listing.seen(place)
     collapsed = tuple(candidates.ids[each] for each in listing.collapsed.get(place, ()))
@@ -132,7 +144,7 @@ def _hit(
         rank=number + 1,
         item_id=candidates.ids[place],
         score=float(scored.total[own]),
-        modality_scores=modality_scores(request, seen, scored, own),
+        modality_scores=modality_scores(request, seen, scored, own, weights),
         attributes=candidates.attributes[place],
         because=reasons,
         explanation=hit_explanation(request, seen, scored, own),

@@ -21,12 +21,15 @@ from numpy.typing import NDArray
 
 from config.vocabulary import MissingRule, Modality
 from fusion.attention_weights import Arrays, FusionWeights, shipped_weights
-from fusion.calibration import squash, squash_in_place
+from fusion.calibration import squash
 from fusion.scores import Scores
 from fusion.similarity import Matrix
 
 NOTHING: Final = -1e30
 """Logarithm of the weight of what is not there: finite, for the difference of two infinities is no number."""
+
+ABSENT: Final = -1e9
+"""Deviations of what is not there, where it counts as no match: at the foot of every curve."""
 
 _PLACE: Final = {modality: place for place, modality in enumerate(Modality)}
 
@@ -43,7 +46,7 @@ class Rows:
         patterns: (r, m), 1 where an item of this pattern has the modality.
         searched: (q, m), 1 where a modality counts.
         belongs: (q, r, c), 1 where a candidate is of that pattern.
-        basis: (q, p, m, knots, c), in [0, 1]: how far up each knot's rise a similarity is; 0 where it lacks.
+        basis: (q, p, m, knots, c), in [-1, 1]: how far up each knot's rise a similarity is; -1 where it lacks.
     """
 
     parts: Any
@@ -58,20 +61,27 @@ class Rows:
 
 def attentive(scores: Scores) -> Matrix:
     """One score in (0, 1) a candidate, shape (…, candidates)."""
-    weights, rows = _laid_out(scores)
-    fused = squash((np.asarray(totals(np, weights.arrays, rows), np.float64) - weights.centre) / weights.spread)
-    return fused.reshape(*scores.present.shape[:-2], fused.shape[-1])
+    return attend(scores)[0]
 
 
 def attention_pulls(scores: Scores) -> Matrix:
     """How much a candidate's score leans on each pair's evidence, shape (…, parts, modalities, candidates)."""
-    weights, rows = _laid_out(scores)
-    scaled, logits = evidence(np, weights.arrays, rows, _hidden(np, weights.arrays, rows))
-    odds = np.exp(logits - logits.max(axis=2, keepdims=True)) * (logits > NOTHING / 2)
-    attended = odds / np.maximum(odds.sum(axis=2, keepdims=True), 1e-300)
+    return attend(scores)[1]
+
+
+def attend(scores: Scores) -> tuple[Matrix, Matrix]:
+    """Scores, and how much each leans on each pair: what the one costs, gives the other."""
+    weights = scores.constants.network or shipped_weights().unnamed()
+    rows = rows_of(scores, weights)
+    found, attended, there = _attended(np, weights.arrays, rows)
+    fused = squash((np.asarray(found, np.float64) - weights.centre) / weights.spread)
     mix = _mixed(np, weights.arrays)
-    leaning = mix * attended + (1.0 - mix) * (odds > 0) * rows.modality_weights[:, None, :, None]
-    return np.asarray(leaning * np.abs(rows.weights)[..., None, None], np.float64).reshape(scaled.shape[-3:])
+    leaning = mix * attended + (1.0 - mix) * rows.modality_weights[:, None, :, None]
+    leaning *= there
+    leaning *= np.abs(rows.weights)[..., None, None]
+    return fused.reshape(*scores.present.shape[:-2], -1), np.asarray(
+        leaning.reshape(scores.deviations.shape), np.float64
+    )
 
 
 def totals(xp: Any, w: Arrays, rows: Rows) -> Any:
@@ -82,22 +92,30 @@ def totals(xp: Any, w: Arrays, rows: Rows) -> Any:
         w: The arrays of ``FusionWeights``, of that library; ``rows`` too.
         rows: The batch.
     """
+    return _attended(xp, w, rows)[0]
+
+
+def _attended(xp: Any, w: Arrays, rows: Rows) -> tuple[Any, Any, Any]:
+    """Totals (q, c), each part's attention to the modalities, and where there is any; both (q, p, m, c)."""
     hidden = _hidden(xp, w, rows)
     scaled, logits = evidence(xp, w, rows, hidden)
     highest = xp.amax(logits, axis=2)
-    pooled = highest + xp.log(xp.exp(logits - highest[:, :, None]).sum(2))
+    odds = xp.exp(logits - highest[:, :, None])
+    sums = odds.sum(2)
     mix = _mixed(xp, w)
-    each = mix * pooled + (1.0 - mix) * scaled.sum(2)
+    each = mix * (highest + xp.log(sums)) + (1.0 - mix) * scaled.sum(2)
     ground = (hidden @ w["ground"]) * rows.patterns.T * rows.modality_weights[:, None, :, None]
     grounds = (ground.sum(2) * xp.abs(rows.weights)[..., None]).sum(1)
-    return (each * rows.weights[..., None]).sum(1) + (grounds[..., None] * rows.belongs).sum(1)
+    total = (each * rows.weights[..., None]).sum(1) + (grounds[..., None] * rows.belongs).sum(1)
+    return total, odds / sums[:, :, None], logits > NOTHING / 2
 
 
 def evidence(xp: Any, w: Arrays, rows: Rows, hidden: Any) -> tuple[Any, Any]:
     """Evidence of every pair by the modality's weight, 0 where it lacks; and its logit. Both (q, p, m, c)."""
     raised = hidden @ w["curve"] + w["curve_ground"]
     curves = (raised + xp.abs(raised)) / 2 + xp.log1p(xp.exp(-xp.abs(raised)))  # softplus: a curve only rises
-    every = curves @ rows.basis + (hidden @ w["offset"])[..., None]
+    every = 0.5 * (curves @ rows.basis)
+    every += (0.5 * curves.sum(-1) + hidden @ w["offset"])[..., None]
     there = (rows.patterns.T * rows.searched[..., None]) @ rows.belongs
     scaled = xp.einsum("qpmrc,qrc->qpmc", every, rows.belongs) * (there * rows.modality_weights[..., None])[:, None]
     lighter = xp.log(rows.modality_weights + 1e-12)[:, None, :, None]
@@ -129,8 +147,12 @@ def rows_of(scores: Scores, weights: FusionWeights) -> Rows:
     present, deviations, searched = batch.present, batch.deviations, batch.modality_weights > 0
     counts = np.ones_like(present) if scores.constants.missing is MissingRule.PENALISE else present
     patterns, belongs = _patterns(counts & searched[..., None])
-    basis = squash_in_place((deviations[..., None, :] - weights.knots[:, None]) / weights.widths[:, None])
-    basis *= present[:, None, :, None, :]
+    seen = np.where(present[:, None], deviations, ABSENT)
+    basis = seen[..., None, :] * (1.0 / weights.widths)[:, None]
+    basis -= (weights.knots / weights.widths)[:, None]
+    lengths = basis * basis
+    lengths += 1.0
+    basis /= np.sqrt(lengths, out=lengths)
     real = (batch.part_weights != 0)[..., None]
     return Rows(
         parts=np.eye(len(Modality))[batch.part_modalities] * real,
@@ -142,11 +164,6 @@ def rows_of(scores: Scores, weights: FusionWeights) -> Rows:
         belongs=belongs,
         basis=basis,
     )
-
-
-def _laid_out(scores: Scores) -> tuple[FusionWeights, Rows]:
-    weights = scores.constants.network or shipped_weights().unnamed()
-    return weights, rows_of(scores, weights)
 
 
 def _mixed(xp: Any, w: Arrays) -> Any:

@@ -67,15 +67,4 @@ def squash(values: Matrix) -> Matrix:
     It never saturates: its tails fall as 1 / u², where those of the logistic function vanish as e^-u, so that strong
     matches would be equal in the last digits and tie.
     """
-    return squash_in_place(np.array(values, np.float64))
-
-
-def squash_in_place(values: Matrix) -> Matrix:
-    """The same, written over ``values``: large blocks are paid for by what they ask of the memory."""
-    lengths = values * values
-    lengths += 1.0
-    np.sqrt(lengths, out=lengths)
-    values /= lengths
-    values *= 0.5
-    values += 0.5
-    return values
+    return np.asarray(0.5 + 0.5 * values / np.sqrt(1.0 + values * values), np.float64)

@@ -13,7 +13,7 @@ from fusion.scores import Scores
 from fusion.scoring import PairViews, Scored, contributions
 from fusion.scoring_batch import recipe_of
 from fusion.signals import reasons
-from fusion.similarity import compare
+from fusion.similarity import Matrix, compare
 from fusion.strategies import shares
 
 NOTICEABLE: Final = 0.5
@@ -82,21 +82,54 @@ def _pairs(request: RankingRequest, candidates: Candidates, scored: Scored, plac
     )
 
 
+def weights_of(request: RankingRequest, shown: Sequence[tuple[Scored, int]]) -> list[Matrix | None]:
+    """Each pair's share in the score of every hit of a page, shape (parts, modalities); None without parts.
+
+    Computed for the whole page together, for they are remembered with what was shown also where nothing is explained.
+    """
+    together: dict[int, list[int]] = {}
+    for number, (scored, _) in enumerate(shown):
+        together.setdefault(id(scored), []).append(number)
+    found: list[Matrix | None] = [None] * len(shown)
+    for numbers in together.values():
+        scored, places = shown[numbers[0]][0], [shown[number][1] for number in numbers]
+        if scored.parts is not None:
+            known = scored.shares
+            own = shares(request.strategy, scored.parts.of(places)) if known is None else known[..., places]
+            for column, number in enumerate(numbers):
+                found[number] = own[..., column]
+    return found
+
+
 def modality_scores(
-    request: RankingRequest, candidates: Candidates, scored: Scored, place: int
+    request: RankingRequest, candidates: Candidates, scored: Scored, place: int, weights: Matrix | None
 ) -> dict[Modality, ModalityScore]:
-    """How each modality of one candidate answered; modalities it lacks are absent."""
-    if scored.parts is None:
+    """How each modality of one candidate answered; modalities it lacks are absent.
+
+    Args:
+        request: The question.
+        candidates: What was scored.
+        scored: Their scores.
+        place: Which of them.
+        weights: Its own of ``weights_of``.
+    """
+    if scored.parts is None or weights is None:
         return _against_profile(request, candidates, scored, place)
     each = np.abs(scored.parts.part_weights) / np.abs(scored.parts.part_weights).sum()
-    # Weights are remembered with what was shown, also where nothing is explained.
-    weights = shares(request.strategy, scored.parts.of(place))[..., 0]
     ranks = None if scored.views is None else _best_ranks(scored.parts, scored.views, place)
+    similar, calibrated, weight = (
+        values.tolist()
+        for values in (
+            each @ scored.parts.similarities[..., place],
+            each @ scored.parts.calibrated[..., place],
+            weights.sum(axis=0),
+        )
+    )
     return {
         modality: ModalityScore(
-            similarity=float(each @ scored.parts.similarities[:, row, place]),
-            calibrated=float(each @ scored.parts.calibrated[:, row, place]),
-            weight=float(weights[:, row].sum()),
+            similarity=similar[row],
+            calibrated=calibrated[row],
+            weight=weight[row],
             rank=None if ranks is None else ranks[row],
         )
         for row, modality in enumerate(candidates.modalities)

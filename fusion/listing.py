@@ -235,7 +235,7 @@ def stages_of(
 
     def stage_at(number: int) -> Stage:
         places = np.flatnonzero(first <= number)
-        found = candidates.taken(places)
+        found = candidates if len(places) == len(first) else candidates.taken(places)
         scored = scorer(request.reaching(number), found)
         scores = np.full(len(first), -np.inf)
         scores[places] = scored.total

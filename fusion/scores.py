@@ -71,15 +71,15 @@ class Scores:
         arrays = {name: getattr(self, name)[None] for name in _ARRAYS}
         return replace(self, **arrays)
 
-    def of(self, place: int) -> "Scores":
-        """One candidate's alone."""
-        one = slice(place, place + 1)
+    def of(self, places: Sequence[int]) -> "Scores":
+        """Some candidates' alone, in this order."""
+        chosen = list(places)
         return replace(
             self,
-            similarities=self.similarities[..., one],
-            deviations=self.deviations[..., one],
-            calibrated=self.calibrated[..., one],
-            present=self.present[..., one],
+            similarities=self.similarities[..., chosen],
+            deviations=self.deviations[..., chosen],
+            calibrated=self.calibrated[..., chosen],
+            present=self.present[..., chosen],
         )
 
     @property

@@ -44,6 +44,7 @@ class Scored:
         profile: Calibrated likeness to the profile; None without one.
         boosts: In [0, 1]; None without any.
         distances_km: NaN where an item has no place; None without ``near``.
+        shares: Each pair's share, shape (parts, modalities, candidates), where it came with the scores; else None.
         views: Each pair's share and place; None unless the request explains.
         boosted_by: What age, popularity and numbers said; None without any such boost.
         blended: What a recommendation's signals make of them; None without any.
@@ -55,6 +56,7 @@ class Scored:
     boosts: Matrix | None
     distances_km: Matrix | None
     content: Matrix | None = None
+    shares: Matrix | None = None
     views: PairViews | None = None
     boosted_by: Boosts | None = None
     blended: Blended | None = None
@@ -110,12 +112,15 @@ def _scored(request: RankingRequest, candidates: Candidates, fused: Fused | None
         boosted_by=boosted_by,
         blended=blended,
         content=None if fused is None else fused.total,
-        views=_views(request, parts) if parts is not None and request.explain else None,
+        shares=None if fused is None else fused.shares,
+        views=_views(request, fused) if fused is not None and request.explain else None,
     )
 
 
-def _views(request: RankingRequest, parts: Scores) -> PairViews:
-    return PairViews(shares(request.strategy, parts), places_in_lists(parts.deviations, parts.matched))
+def _views(request: RankingRequest, fused: Fused) -> PairViews:
+    parts = fused.scores
+    known = shares(request.strategy, parts) if fused.shares is None else fused.shares
+    return PairViews(known, places_in_lists(parts.deviations, parts.matched))
 
 
 def contributions(request: RankingRequest, scored: Scored, place: int) -> dict[str, float]:

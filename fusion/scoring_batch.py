@@ -18,7 +18,7 @@ from fusion.candidates import Candidates
 from fusion.request import RankingRequest
 from fusion.scores import Constants, Scores
 from fusion.similarity import Matrix, cosines_of, shown
-from fusion.strategies import fuse
+from fusion.strategies import fuse_and_share
 
 Backgrounds = Mapping[tuple[Modality, Modality], Background]
 MOST_TOGETHER: Final = 8
@@ -40,10 +40,17 @@ class Recipe(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Fused:
-    """What the parts of one query gave: fused scores of shape (candidates,), and what they were fused from."""
+    """What the parts of one query gave.
+
+    Args:
+        total: Fused scores, shape (candidates,).
+        scores: What they were fused from.
+        shares: Each pair's share in them, shape (parts, modalities, candidates), where it came with them; else None.
+    """
 
     total: Matrix
     scores: Scores
+    shares: Matrix | None
 
 
 class Question(NamedTuple):
@@ -81,16 +88,13 @@ def fuse_parts(questions: Sequence[Question]) -> list[Fused | None]:
     ]
     for recipe, places in blocks:
         block = scores_of([questions[place] for place in places], recipe)
-        totals = fuse_block(recipe, block)
+        totals, shares = fuse_and_share(recipe.strategy, block)
         for row, place in enumerate(places):
             own = _own(block, row, questions[place])
-            found[place] = Fused(totals[row, : own.present.shape[-1]], own)
+            parts, _, items = own.deviations.shape
+            seen = None if shares is None else shares[row, :parts, :, :items]
+            found[place] = Fused(totals[row, :items], own, seen)
     return found
-
-
-def fuse_block(recipe: Recipe, block: Scores) -> Matrix:
-    """Fused scores of a block, shape (questions, candidates)."""
-    return fuse(recipe.strategy, block)
 
 
 def cosines_block(questions: Sequence[Question], recipe: Recipe) -> Matrix:

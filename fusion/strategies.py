@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from config.vocabulary import FusionStrategy
-from fusion.attention import attention_pulls, attentive
+from fusion.attention import attend, attention_pulls, attentive
 from fusion.scores import Scores, mean_over_pairs
 from fusion.similarity import Matrix
 from fusion.strategies_lists import distribution_based, reciprocal_rank
@@ -31,6 +31,17 @@ class Strategy:
 
     score: Callable[[Scores], Matrix]
     pulls: Callable[[Scores], Matrix]
+    both: Callable[[Scores], tuple[Matrix, Matrix]] | None = None
+    """The two at once, where the one comes with the other."""
+
+
+def fuse_and_share(strategy: FusionStrategy, scores: Scores) -> tuple[Matrix, Matrix | None]:
+    """What ``fuse`` gives, and what ``shares`` gives where it costs nothing more; else None."""
+    both = STRATEGIES[strategy].both
+    if both is None:
+        return fuse(strategy, scores), None
+    fused, pulls = both(scores)
+    return np.clip(fused, 0.0, 1.0).round(12), _shared_out(pulls)
 
 
 def fuse(strategy: FusionStrategy, scores: Scores) -> Matrix:
@@ -40,7 +51,10 @@ def fuse(strategy: FusionStrategy, scores: Scores) -> Matrix:
 
 def shares(strategy: FusionStrategy, scores: Scores) -> Matrix:
     """Share of each pair in a candidate's score, shape (…, parts, modalities, candidates); they sum to 1, or to 0."""
-    pulls = STRATEGIES[strategy].pulls(scores)
+    return _shared_out(STRATEGIES[strategy].pulls(scores))
+
+
+def _shared_out(pulls: Matrix) -> Matrix:
     total = pulls.sum(axis=(-3, -2), keepdims=True)
     return np.asarray(np.divide(pulls, total, out=np.zeros_like(pulls), where=total > 0), np.float64)
 
@@ -95,7 +109,7 @@ STRATEGIES: Final[Mapping[FusionStrategy, Strategy]] = MappingProxyType(
     {
         FusionStrategy.WEIGHTED_MEAN: Strategy(weighted_mean, _counted),
         FusionStrategy.MAX: Strategy(maximum, _best_of_each_part),
-        FusionStrategy.ATTENTION: Strategy(attentive, attention_pulls),
+        FusionStrategy.ATTENTION: Strategy(attentive, attention_pulls, attend),
         FusionStrategy.RRF: Strategy(reciprocal_rank, _counted),
         FusionStrategy.DBSF: Strategy(distribution_based, _counted),
         FusionStrategy.NONE: Strategy(unfused, _best_of_all),

@@ -99,6 +99,8 @@ def test_tables_are_printed_for_people(run: Run) -> None:
     assert done.exit_code == 0
     assert "score" in done.stdout
     assert "shown" in done.stdout
+    assert "text 1 → text  █" in done.stdout
+    assert "made by weighted_mean" in done.stdout
     unknown = run("similar", "--item", "never-published")
     assert unknown.exit_code == 1
     assert "unknown_item" in unknown.stdout
@@ -131,6 +133,31 @@ def test_an_article_and_a_clip_are_summarised(run: Run, tmp_path: Path) -> None:
     assert "frame" in shown.stdout
     assert "0:0" in shown.stdout
     assert run("summarize", "--item", "never-published").exit_code == 1
+
+
+def test_judged_queries_measure_and_teach_the_running_system(run: Run, tmp_path: Path) -> None:
+    """Two settings side by side over Kafka; weights trained on what the running Redis holds."""
+    words = [f"a {colour} boat" for colour in ("red", "white", "long", "slow", "tall")]
+    items = [
+        {"type": "content.upsert", "item_id": f"boat-{place}", "modalities": {"text": {"text": text}}}
+        for place, text in enumerate(words)
+    ]
+    run("publish", "content", "-", input=lines(*items))
+    answered(run, "similar", "--item", f"boat-{len(words) - 1}")
+    judged = tmp_path / "judged.jsonl"
+    asked = [{"modality": "text", "text": text} for text in words]
+    judged.write_text(lines(*({"query": {"parts": [one]}, "relevant": [f"boat-{n}"]} for n, one in enumerate(asked))))
+
+    done = run("evaluate", "ranking", str(judged), "--b", "fusion.strategy=attention", "--json")
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.stdout)
+    assert [report["runs"][name]["ndcg_at_10"]["mean"] for name in ("a", "b")] == [1.0, 1.0]
+
+    out = tmp_path / "boats"
+    course = ("--steps", "2", "--validation-share", "0.8")
+    trained = run("train", "fusion", "--judged", str(judged), "--out", str(out), *course)
+    assert trained.exit_code == 0, trained.output
+    assert (out / "fusion.safetensors").is_file()
 
 
 def test_topics_and_doctor_find_all_well(run: Run) -> None:

@@ -44,9 +44,9 @@ def train_fusion(
         float | None, typer.Option(help="How fast attention falls with the place; estimated if left out.", min=0, max=5)
     ] = None,
     scratch: Annotated[bool, typer.Option(help="Start from chance instead of the weights that ship.")] = False,
-    steps: Annotated[int, typer.Option(help="Most steps.", min=1)] = 1500,
+    steps: Annotated[int, typer.Option(help="Most steps.", min=1)] = 2000,
     batch_size: Annotated[int, typer.Option(min=1)] = 32,
-    learning_rate: Annotated[float | None, typer.Option(help="0.015 from chance, 0.003 from given weights.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="0.02 from chance, 0.003 from given weights.")] = None,
     validation_share: Annotated[float, typer.Option(min=0.01, max=0.9)] = 0.25,
     patience: Annotated[int, typer.Option(help="Validations without improvement until it stops.", min=1)] = 6,
     seed: Annotated[int, typer.Option(min=0)] = 0,
@@ -65,7 +65,7 @@ def train_fusion(
         "name": _name(out),
         "steps": steps,
         "batch": batch_size,
-        "learning_rate": learning_rate or (0.015 if afresh else 0.003),
+        "learning_rate": learning_rate or (0.02 if afresh else 0.003),
         "patience": patience,
         "seed": seed,
     }

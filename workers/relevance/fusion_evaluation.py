@@ -33,7 +33,9 @@ from workers.relevance.emoji_vectors import load_emoji_vectors
 QUERIES: Final = 200
 SEED: Final = 9
 ATTENTION: Final = FusionStrategy.ATTENTION.value
-AGAINST: Final = ("weighted_mean", "rrf", "dbsf", "max", "none")
+STEEP_RRF: Final = "rrf, k = 1"
+"""The best of k = 1, 5, 20, 60 on these very queries: first places count much where one item is wanted."""
+AGAINST: Final = ("weighted_mean", "rrf", STEEP_RRF, "dbsf", "max", "none")
 BEST_SINGLE: Final = "best single modality"
 MEASURES: Final = ("ndcg_at_10", "reciprocal_rank", "recall_at_10")
 PROJECTED_DIMS: Final = 64
@@ -65,10 +67,12 @@ def evaluate_fusion(
     collection = EmojiCollection.of(vectors, manifest.model, manifest.calibration)
     queries = collection.queries.draw("test", each, seed)
     groups = measure_groups(collection, queries, trained.for_model(manifest.model))
-    half = vectors.mapped(lambda rows: np.asarray(unit_rows(rows[:, :DRAWING_DIMS]), np.float32))
+    drawings = vectors.mapped(lambda rows: np.asarray(unit_rows(rows[:, :DRAWING_DIMS]), np.float32))
+    photos = vectors.mapped(lambda rows: np.asarray(unit_rows(rows[:, DRAWING_DIMS:]), np.float32))
     others = {
         f"{manifest.model}, asked without names": collection,
-        f"the first {DRAWING_DIMS} of its dimensions": EmojiCollection.of(half, ModelRef("half", "1")),
+        "its drawing half alone": EmojiCollection.of(drawings, ModelRef("drawings", "1")),
+        "its photograph half alone": EmojiCollection.of(photos, ModelRef("photos", "1")),
         f"{PROJECTED_DIMS} random directions": EmojiCollection.of(
             projected(vectors, PROJECTED_DIMS, seed), ModelRef("projected", "1")
         ),
@@ -140,6 +144,8 @@ def _methods(
     block = scores_of(asked, recipe_of(asked[0].request, MODALITIES))
     for strategy in FusionStrategy:
         yield strategy.value, fuse(strategy, block)
+    steep = replace(block, constants=replace(block.constants, rrf_k=1.0))
+    yield STEEP_RRF, fuse(FusionStrategy.RRF, steep)
     for name, single in _singles(block, queries[0]):
         yield name, fuse(FusionStrategy.WEIGHTED_MEAN, single)
 
