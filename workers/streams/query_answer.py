@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from config.errors import Reason, RejectEvent
 from config.settings import QuerySettings
-from config.vocabulary import Background, Modality, QueryKind
+from config.vocabulary import Background, Modality, QueryKind, Similarity
 from encoders.base import EncoderSet
 from fusion.answer import answer
 from fusion.index.protocol import VectorIndex
@@ -70,20 +70,28 @@ class Answerer:
             RetryLater: A store cannot be reached.
         """
         request = question.request
+        calibration = self._calibration_of(request)
         if query.kind is QueryKind.RECOMMEND and query.user_id is not None:
             return await recommend(
                 query.user_id,
                 request,
                 people=self._people,
                 index=self._index,
-                calibration=self._calibration,
+                calibration=calibration,
                 now_ms=now_ms(),
             )
         if query.kind is QueryKind.SIMILAR:
             request = await self._like_its_item(query, request)
         request, warnings = await self._personal(query, request)
-        ranking = await answer(request, self._index, self._calibration)
+        ranking = await answer(request, self._index, calibration)
         return replace(ranking, warnings=(*warnings, *ranking.warnings))
+
+    def _calibration_of(self, request: RankingRequest) -> Mapping[tuple[Modality, Modality], Background]:
+        """Weighted cosines have backgrounds of their own."""
+        learnt = self._encoders.dimension_weights
+        if request.similarity is not Similarity.WEIGHTED_COSINE or learnt is None:
+            return self._calibration
+        return {**self._calibration, **learnt.calibration}
 
     async def _like_its_item(self, query: Query, request: RankingRequest) -> RankingRequest:
         """Ask with the item's own vectors for everything but the item."""

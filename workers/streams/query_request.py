@@ -2,12 +2,10 @@
 
 from collections.abc import Collection, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from config.errors import Reason, RejectEvent
 from config.settings import QuerySettings
 from config.vocabulary import Modality, ModelRef
+from encoders.base import DimensionWeights
 from fusion.request import Near, QueryPart, RankingRequest
 from workers.contracts.query import Query
 
@@ -51,7 +49,7 @@ def ranking_request(
     parts: Sequence[QueryPart],
     search_in: frozenset[Modality],
     settings: QuerySettings,
-    dimension_weights: NDArray[np.float64] | None = None,
+    learnt: DimensionWeights | None = None,
 ) -> RankingRequest:
     """Put a query, its encoded parts, the worker's settings and the model's weights into one request.
 
@@ -80,5 +78,5 @@ def ranking_request(
         near=None if near is None else Near(latitude=near.latitude, longitude=near.longitude, scale_km=near.scale_km),
         explain=query.explain,
         candidates=settings.candidates,
-        dimension_weights=dimension_weights,
+        dimension_weights=None if learnt is None else learnt.values,
     )
