@@ -34,7 +34,7 @@ from workers.operate.embedded import EmbeddedRedis
 
 CHUNK = 64
 LANGUAGES = ("name", "name_zh", "name_es", "name_de", "name_fr", "name_ja")
-STRATEGIES = (FusionStrategy.WEIGHTED_MEAN, FusionStrategy.MAX, FusionStrategy.RRF)
+STRATEGIES = (FusionStrategy.WEIGHTED_MEAN, FusionStrategy.ATTENTION, FusionStrategy.MAX, FusionStrategy.RRF)
 
 
 class EverythingIndex(MemoryVectorIndex):

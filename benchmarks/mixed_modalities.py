@@ -1,11 +1,11 @@
 """One list of texts, pictures and sounds: does calibration rank it by meaning instead of by modality?
 
-Run: ``.venv/bin/python benchmarks/mixed_modalities.py [--every 4] [--json]``
+Run: ``.venv/bin/python benchmarks/mixed_modalities.py [--every 4] [--category flags] [--json]``
 
 The built-in corpus with every modality of a concept as an item of its own. A text query is a concept's name; a picture
 or sound asks with itself and is not counted as found. Relevant are the items of the concept. Compared: the raw cosine,
-the calibration that ships, and one estimated from samples of this very list. The samples are of other concepts than
-those that ask.
+the calibration that ships, and what the query worker measures on this very list: before anything was asked, after some
+hundred queries, and for a model that ships with no calibration. The samples are of other concepts than those that ask.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from config.settings import MediaSettings, ModelSettings
-from config.vocabulary import Background, Modality
+from config.vocabulary import Background, ItemId, Modality
 from encoders.alignment.relevance import score_relevance
 from encoders.base import EncoderInput, TextInput
 from encoders.batching import DeviceBatcher
@@ -30,8 +30,11 @@ from encoders.builtin.corpus import Corpus, Item
 from encoders.media.audio import decode_audio
 from encoders.media.image import decode_image
 from encoders.registry import load_encoders
-from fusion.background import estimate_background
+from fusion.background import estimate_table
 from fusion.calibration import background_of, calibrate
+from fusion.index.calibration import QUERIES_KEPT
+from fusion.index.protocol import VectorSample
+from workers.streams.calibration import SAMPLE
 
 MODALITIES = (Modality.TEXT, Modality.IMAGE, Modality.AUDIO)
 CHUNK = 64
@@ -53,11 +56,11 @@ async def embed(batcher: DeviceBatcher, inputs: Sequence[tuple[Modality, Encoder
     return np.stack(vectors)
 
 
-async def load(every: int) -> tuple[dict[Modality, Vectors], Vectors, Table2]:
-    """Embed every so-many-th concept: items by modality, the names, and the shipped calibration."""
+async def load(every: int, category: str | None = None) -> tuple[dict[Modality, Vectors], Vectors, Table2]:
+    """Embed every so-many-th concept, of one category or all: items by modality, names, the shipped calibration."""
     encoders = load_encoders(ModelSettings())
     corpus, media = Corpus(), MediaSettings()
-    concepts = list(corpus.items.values())[::every]
+    concepts = [one for one in corpus.items.values() if category in (None, one.attributes["category"])][::every]
 
     def inputs(modality: Modality, item: Item) -> EncoderInput:
         if modality is Modality.TEXT:
@@ -78,12 +81,17 @@ async def load(every: int) -> tuple[dict[Modality, Vectors], Vectors, Table2]:
         await batcher.close()
 
 
-def estimated(items: Mapping[Modality, Vectors], queries: Mapping[Modality, Vectors]) -> Table2:
-    """Backgrounds from the odd concepts; the even ones ask."""
-    sampled = {modality: vectors[1::2] for modality, vectors in items.items()}
-    own = np.eye(len(sampled[Modality.TEXT]), dtype=np.bool_)
-    found = {(q, m): estimate_background(queries[q][1::2], sampled[m], own=own) for q in MODALITIES for m in MODALITIES}
-    return {pair: background for pair, background in found.items() if background is not None}
+def measured(items: Mapping[Modality, Vectors], asked: Mapping[Modality, Vectors], prior: Table2) -> Table2:
+    """Backgrounds from the odd concepts, as the query worker measures them; the even ones ask."""
+    rng = np.random.default_rng(1)
+    odd = np.arange(1, len(items[Modality.TEXT]), 2)
+    samples = {}
+    for modality, vectors in items.items():
+        chosen = rng.permutation(odd)[:SAMPLE]
+        ids = tuple(ItemId(str(place)) for place in chosen)
+        samples[modality] = VectorSample(item_ids=ids, vectors=vectors[chosen])
+    recent = {modality: vectors[rng.permutation(odd)[:QUERIES_KEPT]] for modality, vectors in asked.items()}
+    return estimate_table(samples, recent, prior)
 
 
 def measure(
@@ -135,14 +143,17 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--every", type=int, default=4, help="take every so-many-th concept; 1 for all")
+    parser.add_argument("--category", help="take the concepts of one category: a collection of one kind of thing")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     wanted = parser.parse_args()
-    items, names, shipped = asyncio.run(load(wanted.every))
+    items, names, shipped = asyncio.run(load(wanted.every, wanted.category))
     queries = {**items, Modality.TEXT: names}
     tables: dict[str, Table2 | None] = {
         "raw cosine": None,
         "shipped": shipped,
-        "estimated": estimated(items, queries),
+        "measured": measured(items, {}, shipped),
+        "and asked": measured(items, queries, shipped),
+        "no prior": measured(items, {}, {}),
     }
     reports = {how: measure(items, queries, table) for how, table in tables.items()}
     if wanted.json:

@@ -30,11 +30,18 @@ class ModelSource(_Part):
     """Hub id (``owner/name``) or the folder of a saved model; a relative folder is looked up beside the profile."""
     revision: str | None = None
     """Full commit of the hub repository: required with a hub id, so that weights never change unasked."""
+    prefix: str = Field("", max_length=200)
+    """Words before every text, where the model was trained with them (``query: `` for E5)."""
 
     @property
     def is_folder(self) -> bool:
         """Whether the model is on this machine rather than on a hub."""
         return Path(self.model).is_absolute()
+
+    @property
+    def weights(self) -> tuple[str, str | None]:
+        """What is loaded: sources that agree in it share one network and one space."""
+        return self.model, self.revision
 
 
 class EncoderProfile(_Part):
@@ -137,6 +144,8 @@ def _contradictions(profile: EncoderProfile) -> list[str]:
         where = f"modalities.{modality}"
         if profile.kind == "transformers":
             problems += _source_problems(where, source)
+            if source is not None and source.prefix and modality is not Modality.TEXT:
+                problems.append(f"{where}.prefix: words can stand before texts only; remove it")
         elif source is not None:
             problems.append(f"{where}: kind {profile.kind} brings its own model; leave the value empty")
     if profile.heads is not None and not profile.heads.is_dir():

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from config.errors import Misconfigured
-from config.vocabulary import Action, FusionStrategy, MissingRule, Modality, RankingMethod, Similarity
+from config.tagging import TaggingSettings
+from config.vocabulary import Action, FusionStrategy, MissingRule, Modality, RankingMethod, RecommendSignal, Similarity
 
 ENV_PREFIX = "CROSSCURRENT_"
 CONFIG_FILE_VARIABLE = "CROSSCURRENT_CONFIG"
@@ -80,13 +81,16 @@ class RedisSettings(_Section):
     """Longest wait for one answer."""
     max_connections: int = Field(32, ge=1, le=4096)
     """Pool size of one worker."""
+    item_cache_mb: int = Field(64, ge=0, le=65_536)
+    """Items that a worker keeps to save their transfer, in mebibytes; each use is checked against Redis. 0 for none."""
 
 
 class ModelSettings(_Section):
     """Which encoders run, and where."""
 
     profile: str = "builtin"
-    """A profile that ships (``builtin``, ``clip-clap``, ``deterministic``) or the path of a profile's YAML file."""
+    """A profile that ships (``builtin``, ``clap``, ``clip-clap``, ``deterministic``, ``pe-av``,
+    ``siglip2-clap``) or the path of a profile's YAML file."""
     heads: str | None = None
     """Alignment heads after the profile's encoders: a folder that ``crosscurrent train alignment`` wrote, or its name
     under ``heads_dir``."""
@@ -100,7 +104,7 @@ class ModelSettings(_Section):
     threads: int = Field(0, ge=0, le=1024)
     """CPU threads of the forward pass; 0 means as many as the process may use."""
     max_batch: int = Field(64, ge=1, le=4096)
-    """Most inputs in one forward pass."""
+    """Most inputs in one forward pass; of small ones, such as texts, an encoder may take several times as many."""
     max_waiting: int = Field(1024, ge=1, le=1_000_000)
     """Inputs that may wait for the device before callers are held back."""
 
@@ -126,6 +130,19 @@ class MediaSettings(_Section):
     """Redirects followed; each target is checked like the first address."""
     video_frames: int = Field(8, ge=1, le=256)
     """Frames sampled evenly from a clip."""
+
+
+class ContentSettings(_Section):
+    """What is kept of an item beside its vectors, so that it can be summarised."""
+
+    segments: bool = True
+    """Keep passages, frames and stretches of sound with their places; each costs its words and a byte a dimension."""
+    max_passages: int = Field(32, ge=1, le=256)
+    """Most passages of a text; in longer texts short neighbouring sentences are joined."""
+    max_frames: int = Field(8, ge=1, le=64)
+    """Most frames of a clip, of the ``media.video_frames`` that are sampled."""
+    max_stretches: int = Field(8, ge=1, le=64)
+    """Most stretches of a sound: 6 s each, longer in sounds that have more than that."""
 
 
 class DeliverySettings(_Section):
@@ -157,7 +174,7 @@ class QuerySettings(_Section):
     deadline_ms: int = Field(5000, ge=1, le=600_000)
     """Time from the query event's creation after which an error result is sent instead of an answer."""
     candidates: int = Field(100, ge=10, le=10_000)
-    """Candidates taken from each vector set before fusion; at least four times what is asked for."""
+    """Candidates taken from each vector set for each stretch of the list; a stretch has a quarter as many places."""
     similarity: Similarity = Similarity.COSINE
     """How vectors are compared."""
     strategy: FusionStrategy = FusionStrategy.WEIGHTED_MEAN
@@ -168,8 +185,26 @@ class QuerySettings(_Section):
     """What a lacking modality does to a score."""
     ranking: RankingMethod = RankingMethod.TOP_K
     """How the list is made."""
+    calibration_refresh_s: float = Field(300.0, ge=0)
+    """How old the backgrounds of similarities may be before they are measured on the index again; 0 keeps the model's.
+    Set it alike for all query workers."""
+    diversity: float = Field(0.3, ge=0, le=1)
+    """0 is score alone, 1 is variety alone; used by ``mmr`` and ``beam``."""
+    beam_width: int = Field(8, ge=1, le=64)
+    """Lists that ``beam`` keeps while searching."""
     rrf_k: float = Field(60.0, gt=0)
     """The constant of reciprocal rank fusion (Cormack, Clarke, Buettcher 2009)."""
+    dbsf_deviations: float = Field(3.0, gt=0)
+    """Distribution-based fusion: a list's mean less and plus this many standard deviations become 0 and 1."""
+    chance_z: float = Field(3.0, ge=-100, le=100)
+    """Standard deviations from its background at which a calibrated similarity is 0.5."""
+    spread_z: float = Field(2.0, gt=0)
+    """How slowly calibrated similarities leave 0.5 from there."""
+    fusion_weights: str | None = None
+    """Trained weights of ``attention``: a folder that ``crosscurrent train fusion`` wrote, or its name under
+    ``fusion_weights_dir``; those that ship when absent."""
+    fusion_weights_dir: Path = Path("fusions")
+    """Where ``fusion_weights`` are looked up by name."""
 
 
 _ACTION_WEIGHTS = {
@@ -185,6 +220,16 @@ _ACTION_WEIGHTS = {
 }
 
 
+_SHARES = {
+    RecommendSignal.LONG: 0.1,
+    RecommendSignal.SHORT: 0.2,
+    RecommendSignal.SEQUENCE: 0.2,
+    RecommendSignal.COVISITED: 0.4,
+    RecommendSignal.TRENDS: 0.05,
+    RecommendSignal.CONTENT: 0.05,
+}
+
+
 class PeopleSettings(_Section):
     """How behaviour becomes profiles, trends and co-visitation."""
 
@@ -196,10 +241,42 @@ class PeopleSettings(_Section):
     """The same for trends."""
     history: int = Field(200, ge=1, le=100_000)
     """Latest items remembered for each user: not recommended again, and the co-visitation window."""
+    short_half_life_s: float = Field(600.0, gt=0)
+    """After this long an action of the visit counts half in the short profile, counted back from the last one."""
+    visit_timeout_s: float = Field(1800.0, gt=0)
+    """A pause of this length ends a visit; its short profile then has no say any more."""
+    shares: Mapping[RecommendSignal, float] = Field(default_factory=lambda: dict(_SHARES))
+    """What part of a recommendation's score each signal decides, against the others that have something to say."""
+    explore: float = Field(0.1, ge=0, le=1)
+    """Share of a recommendation's places that go to what the user's behaviour does not speak for: every tenth."""
+    explore_window_s: float = Field(3600.0, gt=0)
+    """How long a user's explored items stay the same, so that pages fit together."""
+    read_comments: bool = False
+    """Turn a profile also towards what a comment's text says. The interaction worker then loads the text encoder with
+    the first comment: seconds once, some 350 MB with the built-in profile, and about 2 ms of CPU a comment."""
+    sequence_model: Path | None = None
+    """Folder that ``crosscurrent train sequence`` wrote: what it expects next has a share in recommendations."""
+    steps: int = Field(50, ge=1, le=1000)
+    """Latest actions remembered for each user in order: the visit they are on, and what a sequence model reads."""
     remembered_events: int = Field(1000, ge=1, le=1_000_000)
     """Interaction ids remembered for each user, so that a replay counts nothing twice."""
     covisit_window_s: float = Field(1800.0, gt=0)
     """Two items touched by one user within this time are co-visited."""
+    served_queries: int = Field(20, ge=0, le=10_000)
+    """Latest answers remembered for each user, some 2 KB each, so that impressions and clicks can be joined to them; 0
+    switches the joining off, and with it click-through, reciprocal rank and the learning of weights."""
+    served_hits: int = Field(20, ge=1, le=1000)
+    """How much of each answer is remembered, from its first hit."""
+    served_ttl_s: float = Field(3600.0, gt=0)
+    """How long answers are remembered after a user's last one."""
+    learn_weights: bool = False
+    """Let clicks move the weights of the modalities in searches, for each user and a little for everybody, between half
+    and twice; a query that says its own weights is left alone. ``crosscurrent weights reset`` takes it all back."""
+    weight_rate: float = Field(0.1, gt=0, le=10)
+    """How far one click moves a user's weights."""
+    forgotten_kept_s: float = Field(32 * 86400.0, gt=0)
+    """How long it is kept, under a digest of the id, that a user was forgotten: longer than the interactions topic
+    keeps events, whose replay must not bring the user back."""
 
 
 class MetricsSettings(_Section):
@@ -226,9 +303,11 @@ class Settings(BaseSettings):
     redis: RedisSettings = Field(default_factory=RedisSettings)
     model: ModelSettings = Field(default_factory=ModelSettings)
     media: MediaSettings = Field(default_factory=MediaSettings)
+    content: ContentSettings = Field(default_factory=ContentSettings)
     delivery: DeliverySettings = Field(default_factory=DeliverySettings)
     query: QuerySettings = Field(default_factory=QuerySettings)
     people: PeopleSettings = Field(default_factory=PeopleSettings)
+    tagging: TaggingSettings = Field(default_factory=TaggingSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least severe message that is logged."""

@@ -71,6 +71,7 @@ class FusionStrategy(StrEnum):
     MAX = "max"
     ATTENTION = "attention"
     RRF = "rrf"
+    DBSF = "dbsf"
     NONE = "none"
 
 
@@ -87,6 +88,39 @@ class RankingMethod(StrEnum):
     TOP_K = "top_k"
     MMR = "mmr"
     BEAM = "beam"
+
+
+class BoostKind(StrEnum):
+    """What a boost looks at."""
+
+    RECENCY = "recency"
+    POPULARITY = "popularity"
+    NUMBER = "number"
+
+
+class BoostShape(StrEnum):
+    """How a number becomes a preference in [0, 1]; each is 0.5 one ``scale`` from its ``origin``."""
+
+    LINEAR = "linear"
+    LOG = "log"
+    GAUSS = "gauss"
+
+
+class RecommendSignal(StrEnum):
+    """What may speak for an item of a recommendation."""
+
+    LONG = "long"
+    """Likeness to what the user liked over time."""
+    SHORT = "short"
+    """Likeness to what the user is on to in this visit."""
+    SEQUENCE = "sequence"
+    """What a trained sequence model foretells."""
+    COVISITED = "covisited"
+    """Others acted on it together with what the user liked last."""
+    TRENDS = "trends"
+    """Many act on it lately."""
+    CONTENT = "content"
+    """Likeness to what many act on lately: for who is cold."""
 
 
 class ResultStatus(StrEnum):

@@ -32,9 +32,15 @@ class TextInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageInput:
-    """A decoded picture: uint8 RGB of shape (height, width, 3), orientation and colour profile applied."""
+    """A decoded picture: uint8 RGB of shape (height, width, 3), orientation and colour profile applied.
+
+    Args:
+        time_s: Seconds from the first picture of the clip it was taken from; None for a still picture. Encoders take
+            no notice of it.
+    """
 
     pixels: NDArray[np.uint8]
+    time_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

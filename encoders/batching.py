@@ -18,16 +18,13 @@ from config.errors import CrosscurrentError, Reason, RejectEvent, RetryLater
 from config.settings import ModelSettings
 from config.vocabulary import Modality
 from encoders.base import Encoder, EncoderInput, EncoderSet, Vector
-from encoders.forwarding import is_out_of_memory, outcomes_of, prepare_each, recover
+from encoders.forwarding import is_out_of_memory, outcomes_of, recover
+from encoders.preparing import HANDFUL, HANDFULS, Preparation
 from encoders.waiting import Job, Outcome, Turnstile, WaitingLine
 
 log = logging.getLogger(__name__)
 
-_PREPARING_THREADS: Final = 2
 _IN_FLIGHT: Final = 2  # one batch on the device, one on its way back
-
-_TOGETHER: Final = {Modality.TEXT: 64, Modality.LOCATION: 64, Modality.SENSOR: 16}
-"""Inputs prepared in one hop to a thread: a hop costs 50 µs, more than preparing a text does."""
 
 
 class BatchObserver(Protocol):
@@ -61,8 +58,8 @@ class DeviceBatcher:
             modality: WaitingLine(encoder, settings.max_batch) for modality, encoder in encoders.encoders.items()
         }
         self._turnstile = Turnstile(settings.max_waiting)
-        self._together = {each: min(count, settings.max_waiting) for each, count in _TOGETHER.items()}
-        self._preparing = ThreadPoolExecutor(_PREPARING_THREADS, thread_name_prefix="prepare")
+        self._handfuls = {each: min(HANDFULS.get(each, HANDFUL), settings.max_waiting) for each in self._lines}
+        self._preparation = Preparation(list(self._lines.values()), on_ready=self._wake)
         self._device = ThreadPoolExecutor(1, thread_name_prefix="device")
         self._finishing = ThreadPoolExecutor(1, thread_name_prefix="finish")
         self._turns = list(self._lines)
@@ -92,7 +89,10 @@ class DeviceBatcher:
             RejectEvent: If this input can never be encoded.
             RetryLater: If the device is broken or this batcher is closing.
         """
-        [vector] = await self.encode_many([(modality, item)])
+        if (line := self._lines.get(modality)) is None:
+            raise self._unsupported(modality)
+        [job] = await self._admit(line, [item])
+        vector = await job.outcome
         if isinstance(vector, RejectEvent):
             raise vector
         return vector
@@ -106,17 +106,26 @@ class DeviceBatcher:
         Raises:
             RetryLater: If the device is broken or this batcher is closing: none of the inputs is to blame.
         """
-        outcomes: list[Outcome | None] = [None] * len(requests)
-        tasks = [
-            asyncio.ensure_future(self._encode_chunk(modality, places, requests, outcomes))
-            for modality, places in self._chunks(requests, outcomes)
-        ]
+        places: dict[Modality, list[int]] = {}
+        for place, (modality, _) in enumerate(requests):
+            places.setdefault(modality, []).append(place)
+        jobs: dict[int, Job] = {}
         try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:  # after a failure or a cancellation nobody waits for the rest
-                task.cancel()
-        return [outcome for outcome in outcomes if outcome is not None]
+            for modality, mine in places.items():
+                if (line := self._lines.get(modality)) is None:
+                    continue
+                for handful in _slices(mine, self._handfuls[modality]):
+                    admitted = await self._admit(line, [requests[place][1] for place in handful])
+                    jobs.update(zip(handful, admitted, strict=True))
+            # One after the other: those of one batch are done together, and awaiting what is done costs nothing.
+            return [
+                await jobs[place].outcome if place in jobs else self._unsupported(requests[place][0])
+                for place in range(len(requests))
+            ]
+        except BaseException:  # a failure or a cancellation: nobody waits for the rest
+            for job in jobs.values():
+                _abandon(job)
+            raise
 
     async def close(self) -> None:
         """Finish the batch on the device, refuse what still waits with ``RetryLater``, and end the threads."""
@@ -124,61 +133,37 @@ class DeviceBatcher:
         self._work.set()
         if self._runner is not None:
             await self._runner
-        for executor in (self._preparing, self._device, self._finishing):
+        self._turn_away()
+        await self._preparation.close()
+        self._turn_away()  # what was being prepared meanwhile
+        for executor in (self._device, self._finishing):
             await asyncio.to_thread(executor.shutdown)
 
-    def _chunks(
-        self, requests: Sequence[tuple[Modality, EncoderInput]], outcomes: list[Outcome | None]
-    ) -> list[tuple[Modality, list[int]]]:
-        """Part the requests by modality into handfuls for one thread hop each; refuse what has no encoder."""
-        places: dict[Modality, list[int]] = {}
-        for place, (modality, _) in enumerate(requests):
-            if modality in self._lines:
-                places.setdefault(modality, []).append(place)
-            else:
-                known = ", ".join(self._lines)
-                message = f"the model {self._encoders.model} does not encode {modality}; it encodes {known}"
-                outcomes[place] = RejectEvent(Reason.UNSUPPORTED_MODALITY, message)
-        return [
-            (modality, mine[start : start + self._together.get(modality, 1)])
-            for modality, mine in places.items()
-            for start in range(0, len(mine), self._together.get(modality, 1))
-        ]
+    def _unsupported(self, modality: Modality) -> RejectEvent:
+        known = ", ".join(self._lines)
+        message = f"the model {self._encoders.model} does not encode {modality}; it encodes {known}"
+        return RejectEvent(Reason.UNSUPPORTED_MODALITY, message)
 
-    async def _encode_chunk(
-        self,
-        modality: Modality,
-        places: list[int],
-        requests: Sequence[tuple[Modality, EncoderInput]],
-        outcomes: list[Outcome | None],
-    ) -> None:
-        """Prepare a handful in one thread hop, let them wait for the device, and note their outcomes."""
-        line = self._lines[modality]
-        await self._turnstile.enter(len(places))
-        try:
-            self._require_open()
-            items = [requests[place][1] for place in places]
-            loop = asyncio.get_running_loop()
-            prepared = await loop.run_in_executor(self._preparing, prepare_each, line.encoder, items)
-            self._require_open()
-            jobs: dict[int, Job] = {}
-            for place, each in zip(places, prepared, strict=True):
-                if isinstance(each, RejectEvent):
-                    outcomes[place] = each
-                else:
-                    jobs[place] = line.join(each)
-            self._wake()
-            encoded = await asyncio.gather(*(job.outcome for job in jobs.values()))
-            for place, outcome in zip(jobs, encoded, strict=True):
-                outcomes[place] = outcome
-        finally:
-            self._turnstile.leave(len(places))
-
-    def _require_open(self) -> None:
+    async def _admit(self, line: WaitingLine, items: Sequence[EncoderInput]) -> list[Job]:
+        """Let inputs in when there is room, to be prepared and then encoded; each gives its place back when it ends."""
+        if not self._turnstile.try_enter(len(items)):
+            await self._turnstile.enter(len(items))
         if self._closed:
+            self._turnstile.leave(len(items))
             raise _closing()
+        loop = asyncio.get_running_loop()
+        jobs = [Job(item, loop.create_future()) for item in items]
+        for job in jobs:
+            job.outcome.add_done_callback(self._leave)
+        self._preparation.add(line, jobs)
+        return jobs
+
+    def _leave(self, _: "asyncio.Future[Outcome]") -> None:
+        self._turnstile.leave(1)
 
     def _wake(self) -> None:
+        if self._closed:
+            return
         if self._runner is None:
             self._runner = asyncio.get_running_loop().create_task(self._run(), name="device-batcher")
         self._work.set()
@@ -196,6 +181,9 @@ class DeviceBatcher:
             log.exception("the batcher failed; those who wait are told to try again")
             self._runner = None  # the next input starts it anew
         await asyncio.gather(*self._returning, return_exceptions=True)
+        self._turn_away()
+
+    def _turn_away(self) -> None:
         for line in self._lines.values():
             _fail(line.clear(), _closing())
 
@@ -281,6 +269,16 @@ def _finish(encoder: Encoder, output: Any, count: int) -> tuple[list[Outcome], E
         return outcomes_of(encoder, encoder.finish(output), count), None
     except Exception as exc:
         return [], exc
+
+
+def _slices(places: Sequence[int], length: int) -> list[Sequence[int]]:
+    return [places[start : start + length] for start in range(0, len(places), length)]
+
+
+def _abandon(job: Job) -> None:
+    """Take an input out, wherever it is; a failure that nobody will look at is looked at here."""
+    if not job.outcome.cancel() and not job.outcome.cancelled():
+        job.outcome.exception()
 
 
 def _fail(jobs: Sequence[Job], error: CrosscurrentError) -> None:

@@ -1,10 +1,12 @@
 """The one place that decides where tensors live, how many threads compute, and how torch's relatives are imported."""
 
 import contextlib
+import importlib.util
 import logging
 import os
 import sys
 import types
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -40,8 +42,22 @@ def prepare_torch(threads: int = -1) -> None:
         raise Misconfigured("this model profile needs PyTorch: pip install 'torch>=2.6' 'torchaudio>=2.6'") from exc
     if torch.version.cuda is None:
         _stand_in_for_torchaudio_extension()
+        _import_torchvision_without_operators()
     if threads >= 0:
         torch.set_num_threads(threads or usable_cpus())
+
+
+@contextlib.contextmanager
+def one_cpu_thread() -> Iterator[None]:
+    """Let torch compute in this thread alone: for layers so small that waiting for another thread costs more."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _stand_in_for_torchaudio_extension() -> None:
@@ -64,6 +80,28 @@ def _stand_in_for_torchaudio_extension() -> None:
     stand_in._load_lib = lambda _: False  # noqa: SLF001
     stand_in.fail_if_no_align = lambda _: unavailable
     sys.modules[_TORCHAUDIO_EXTENSION] = stand_in
+
+
+def _import_torchvision_without_operators() -> None:
+    """Import torchvision, where it is installed but its compiled part is not built for this torch.
+
+    As with torchaudio, the wheel on the Python index is built against CUDA, and whoever finds torchvision installed
+    imports it: ``transformers`` and ``timm`` do. The import fails when it describes operators that were not loaded.
+    Nothing here needs any of them.
+    """
+    spec = importlib.util.find_spec("torchvision") if "torchvision" not in sys.modules else None
+    if spec is None or spec.origin is None:
+        return
+    torch: Any = importlib.import_module("torch")
+    with contextlib.suppress(OSError, StopIteration):
+        torch.ops.load_library(str(next(Path(spec.origin).parent.glob("_C.*"))))  # what torchvision itself tries
+        return
+    describe = torch.library.register_fake
+    torch.library.register_fake = lambda *_, **__: lambda function: function
+    try:
+        importlib.import_module("torchvision")
+    finally:
+        torch.library.register_fake = describe
 
 
 def usable_cpus(quota_file: Path = CPU_QUOTA_FILE) -> int:

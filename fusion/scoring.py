@@ -1,22 +1,36 @@
-"""Candidates and a request in, one exact score a candidate out, with everything that an explanation needs."""
+"""Candidates and requests in, one exact score a candidate out, with everything that an explanation needs.
 
-from collections.abc import Mapping
+The core works on a batch of queries at once: what their parts say of their candidates lies in one block of numbers,
+padded to the largest (see ``fusion.scoring_batch``). One query is a batch of one.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from config.errors import Reason, RejectEvent
 from config.vocabulary import Background, MissingRule, Modality
+from fusion.boosts import Boosts, boosts_of, with_boosts
 from fusion.calibration import Calibration, background_of, calibrate
 from fusion.candidates import Candidates
 from fusion.places import closeness, distances_km
 from fusion.request import RankingRequest
+from fusion.scores import Scores, places_in_lists
+from fusion.scoring_batch import Fused, Question, fuse_parts
+from fusion.signals import Blended, blend
 from fusion.similarity import Matrix, compare
-from fusion.strategies import Scores, fuse
+from fusion.strategies import shares
 
-NEAR_SHARE: Final = 1.0 / 3.0
-"""Share of the score that ``near`` decides: a place settles what the content leaves close, and no more."""
+
+@dataclass(frozen=True, slots=True)
+class PairViews:
+    """What an explanation shows of each pair: its share, its place in its list; (parts, modalities, candidates)."""
+
+    shares: Matrix
+    ranks: NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,10 +39,14 @@ class Scored:
 
     Args:
         total: In [0, 1]: what ranks.
-        parts: What the parts gave; None without parts.
+        parts: What the parts were fused from; None without parts.
+        content: What they were fused to; None without parts.
         profile: Calibrated likeness to the profile; None without one.
         boosts: In [0, 1]; None without any.
         distances_km: NaN where an item has no place; None without ``near``.
+        views: Each pair's share and place; None unless the request explains.
+        boosted_by: What age, popularity and numbers said; None without any such boost.
+        blended: What a recommendation's signals make of them; None without any.
     """
 
     total: Matrix
@@ -36,6 +54,10 @@ class Scored:
     profile: Matrix | None
     boosts: Matrix | None
     distances_km: Matrix | None
+    content: Matrix | None = None
+    views: PairViews | None = None
+    boosted_by: Boosts | None = None
+    blended: Blended | None = None
 
 
 def backgrounds_of(
@@ -51,44 +73,88 @@ def score(
 ) -> Scored:
     """Score every candidate exactly.
 
-    The parts are fused first. Then the profile takes its share of the score, then the boosts theirs, then the place;
-    whichever comes first decides all of what it is added to.
+    The parts are fused first. Then the profile takes its share of the score, then the boosts theirs, then age,
+    popularity and numbers, then the place; whichever comes first decides all of what it is added to.
     """
-    parts = _part_scores(request, candidates, backgrounds) if request.parts else None
-    total = None if parts is None else fuse(request.strategy, parts)
+    return score_many([Question(request, candidates, backgrounds)])[0]
+
+
+def score_many(questions: Sequence[Question]) -> list[Scored]:
+    """Score a batch of questions, each with candidates of its own; scores do not depend on who else is in the batch."""
+    fused = fuse_parts(questions)
+    return [_scored(question.request, question.candidates, own) for question, own in zip(questions, fused, strict=True)]
+
+
+def _scored(request: RankingRequest, candidates: Candidates, fused: Fused | None) -> Scored:
+    total = None if fused is None else fused.total
     profile = _profile_scores(request, candidates)
     total = _blend(total, profile, request.personalise)
     boosts = _boosts(request, candidates)
     total = _blend(total, boosts, request.boost_share)
+    blended = blend(request.signals, candidates.ids, candidates.fused) if request.signals else None
+    total = total if blended is None else blended.total
     if total is None:
         raise RejectEvent(Reason.INVALID_EVENT, "holds nothing to search by: give at least one part", field="parts")
+    boosted_by = boosts_of(request.boost_by, candidates.facts(request.asked_at_ms), request.missing)
+    total = with_boosts(total, boosted_by)
     distances = distances_km(request.near, candidates.attributes) if request.near else None
     if request.near and distances is not None:
-        total = _blend_place(total, closeness(distances, request.near.scale_km), request.missing)
-    return Scored(total=total.round(12), parts=parts, profile=profile, boosts=boosts, distances_km=distances)
-
-
-def _part_scores(
-    request: RankingRequest, candidates: Candidates, backgrounds: Mapping[tuple[Modality, Modality], Background]
-) -> Scores:
-    queries = np.stack([part.vector for part in request.parts])
-    compared = compare(queries, candidates.vectors, request.similarity, request.dimension_weights)
-    # From (modalities, parts, items) to (parts, modalities, items).
-    cosines, similarities = np.swapaxes(compared.cosines, 0, 1), np.swapaxes(compared.similarities, 0, 1)
-    calibrated = [
-        calibrate(cosines[row], [backgrounds[part.modality, modality] for modality in candidates.modalities])
-        for row, part in enumerate(request.parts)
-    ]
-    return Scores(
-        similarities=similarities * candidates.present,
-        calibrated=np.stack(calibrated) * candidates.present,
-        present=candidates.present,
-        part_weights=np.array([part.weight for part in request.parts], np.float64),
-        modality_weights=np.array([request.weights.get(each, 1.0) for each in candidates.modalities], np.float64),
-        missing=request.missing,
-        rrf_k=request.rrf_k,
-        rank_depth=request.depth // 2,
+        total = _blend_place(total, closeness(distances, request.near.scale_km), request.near.share, request.missing)
+    parts = None if fused is None else fused.scores
+    return Scored(
+        total=total.round(12),
+        parts=parts,
+        profile=profile,
+        boosts=boosts,
+        distances_km=distances,
+        boosted_by=boosted_by,
+        blended=blended,
+        content=None if fused is None else fused.total,
+        views=_views(request, parts) if parts is not None and request.explain else None,
     )
+
+
+def _views(request: RankingRequest, parts: Scores) -> PairViews:
+    return PairViews(shares(request.strategy, parts), places_in_lists(parts.deviations, parts.matched))
+
+
+def contributions(request: RankingRequest, scored: Scored, place: int) -> dict[str, float]:
+    """What content, profile, boosts, signals and place gave to one candidate's score, in this order.
+
+    They sum to the score: each later one took its share of all that came before it. Signals take all of it. Boosts by
+    age, popularity and number go by their own names.
+    """
+    found: dict[str, float] = {}
+    for name, value, share in (
+        ("content", None if scored.content is None else scored.content[place], 1.0),
+        ("profile", None if scored.profile is None else scored.profile[place], request.personalise),
+        ("boosts", None if scored.boosts is None else scored.boosts[place], request.boost_share),
+    ):
+        found = _taking(found, name, value, share)
+    if scored.blended is not None:
+        found = {"signals": float(scored.blended.total[place])}
+    if scored.boosted_by is not None:
+        said = scored.boosted_by.of(place)
+        rest = 1.0 - min(sum(share for _, share in said.values()), 1.0)
+        found = {each: rest * given for each, given in found.items()}
+        found |= {name: value * share for name, (value, share) in said.items()}
+    return _taking(found, "near", *_nearness(request, scored, place))
+
+
+def _taking(found: dict[str, float], name: str, value: float | None, share: float) -> dict[str, float]:
+    if value is None:
+        return found
+    taken = share if found else 1.0
+    return {each: (1.0 - taken) * given for each, given in found.items()} | {name: taken * float(value)}
+
+
+def _nearness(request: RankingRequest, scored: Scored, place: int) -> tuple[float | None, float]:
+    if request.near is None or scored.distances_km is None:
+        return None, 0.0
+    close = float(closeness(scored.distances_km[place], request.near.scale_km))
+    if math.isnan(close):
+        return (None, 0.0) if request.missing is MissingRule.RENORMALISE else (0.0, request.near.share)
+    return close, request.near.share
 
 
 def _profile_scores(request: RankingRequest, candidates: Candidates) -> Matrix | None:
@@ -113,7 +179,7 @@ def _blend(total: Matrix | None, signal: Matrix | None, share: float) -> Matrix 
     return np.asarray((1.0 - share) * total + share * signal, np.float64)
 
 
-def _blend_place(total: Matrix, close: Matrix, missing: MissingRule) -> Matrix:
+def _blend_place(total: Matrix, close: Matrix, share: float, missing: MissingRule) -> Matrix:
     nowhere = np.isnan(close)
-    blended = (1.0 - NEAR_SHARE) * total + NEAR_SHARE * np.where(nowhere, 0.0, close)
+    blended = (1.0 - share) * total + share * np.where(nowhere, 0.0, close)
     return np.where(nowhere, total, blended) if missing is MissingRule.RENORMALISE else blended

@@ -1,7 +1,9 @@
-"""How an item's scores, one a (part, modality), become one in [0, 1]. Pure and vectorised over candidates.
+"""How an item's scores, one a (part, modality), become one in [0, 1]. Pure and vectorised over candidates and queries.
 
 A negative weight steers away: its score counts as 1 - score, so likeness lowers the fused score. For the weighted
 mean this is, up to a constant, the sum of weight times score; written so, it stays in [0, 1] under every strategy.
+
+Every strategy also tells what share each pair had in a candidate's score, which is what an explanation shows.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,74 +12,43 @@ from types import MappingProxyType
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from config.errors import Reason, RejectEvent
-from config.vocabulary import FusionStrategy, MissingRule
+from config.vocabulary import FusionStrategy
+from fusion.attention import attention_pulls, attentive
+from fusion.scores import Scores, mean_over_pairs
 from fusion.similarity import Matrix
+from fusion.strategies_lists import distribution_based, reciprocal_rank
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scores:
-    """What is fused. Candidates lie in the order of their ids, so that stable sorts break ties by id.
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """A rule.
 
     Args:
-        similarities: Shape (parts, modalities, candidates), in [0, 1], as the request compares.
-        calibrated: The same after calibration. Where ``present`` is False both are 0.
-        present: Shape (modalities, candidates): which modalities an item has.
-        part_weights: Shape (parts,); negative steers away.
-        modality_weights: Shape (modalities,); not negative.
-        missing: Whether a lacking modality is left out, or counts as no match.
-        rrf_k: The constant of reciprocal rank fusion.
-        rank_depth: Ranks beyond this do not vote in reciprocal rank fusion.
+        score: One score in [0, 1] a candidate, shape (…, candidates).
+        pulls: How much each pair weighs in it, not negative, shape (…, parts, modalities, candidates).
     """
 
-    similarities: Matrix
-    calibrated: Matrix
-    present: NDArray[np.bool_]
-    part_weights: Matrix
-    modality_weights: Matrix
-    missing: MissingRule
-    rrf_k: float
-    rank_depth: int
-
-    @property
-    def weights(self) -> Matrix:
-        """Magnitude of each (part, modality), shape (parts, modalities, 1)."""
-        return (np.abs(self.part_weights)[:, None] * self.modality_weights[None, :])[..., None]
-
-    @property
-    def counted(self) -> Matrix:
-        """Weights that count towards each candidate's score, shape (parts, modalities, candidates)."""
-        everyone = np.ones_like(self.present) if self.missing is MissingRule.PENALISE else self.present
-        return self.weights * everyone[None, :, :]
-
-    @property
-    def away(self) -> NDArray[np.bool_]:
-        """Which parts steer away, shape (parts, 1, 1)."""
-        return (self.part_weights < 0)[:, None, None]
-
-
-Strategy = Callable[[Scores], Matrix]
+    score: Callable[[Scores], Matrix]
+    pulls: Callable[[Scores], Matrix]
 
 
 def fuse(strategy: FusionStrategy, scores: Scores) -> Matrix:
-    """One score in [0, 1] a candidate, shape (candidates,).
+    """One score in [0, 1] a candidate, shape (…, candidates)."""
+    return np.clip(STRATEGIES[strategy].score(scores), 0.0, 1.0).round(12)
 
-    Raises:
-        RejectEvent: ``INVALID_EVENT`` for a strategy that needs what this model has not.
-    """
-    if strategy not in STRATEGIES:
-        known = ", ".join(sorted(STRATEGIES))
-        message = f"{strategy} needs trained fusion weights, which this model has not: use one of {known}"
-        raise RejectEvent(Reason.INVALID_EVENT, message, field="fusion.strategy")
-    return np.clip(STRATEGIES[strategy](scores), 0.0, 1.0).round(12)
+
+def shares(strategy: FusionStrategy, scores: Scores) -> Matrix:
+    """Share of each pair in a candidate's score, shape (…, parts, modalities, candidates); they sum to 1, or to 0."""
+    pulls = STRATEGIES[strategy].pulls(scores)
+    total = pulls.sum(axis=(-3, -2), keepdims=True)
+    return np.asarray(np.divide(pulls, total, out=np.zeros_like(pulls), where=total > 0), np.float64)
 
 
 def weighted_mean(scores: Scores) -> Matrix:
     """The mean of calibrated scores by weight."""
     directed = np.where(scores.away, 1.0 - scores.calibrated, scores.calibrated)
-    return _mean(directed, scores.counted)
+    return mean_over_pairs(directed, scores.counted)
 
 
 def maximum(scores: Scores) -> Matrix:
@@ -85,46 +56,48 @@ def maximum(scores: Scores) -> Matrix:
 
     A lacking modality is never the best, so the rule for missing ones makes no difference here.
     """
-    heaviest = scores.modality_weights.max()
-    relative = scores.modality_weights / heaviest if heaviest > 0 else scores.modality_weights
-    best = (scores.calibrated * relative[None, :, None]).max(axis=1, keepdims=True)
+    best = _relative(scores).max(axis=-2, keepdims=True)
     directed = np.where(scores.away, 1.0 - best, best)
-    return _mean(directed, np.broadcast_to(np.abs(scores.part_weights)[:, None, None], directed.shape))
-
-
-def reciprocal_rank(scores: Scores) -> Matrix:
-    """Reciprocal rank fusion (Cormack, Clarke, Büttcher 2009) by weight, scaled so that first everywhere gives 1.
-
-    Ranks are of likeness under every part; what a negative part ranks high, loses.
-    """
-    order = np.argsort(-np.where(scores.present[None], scores.calibrated, -np.inf), axis=-1, kind="stable")
-    ranks = np.empty_like(order)
-    np.put_along_axis(ranks, order, np.arange(1, order.shape[-1] + 1)[None, None, :], axis=-1)
-    votes = np.where(ranks <= scores.rank_depth, (scores.rrf_k + 1.0) / (scores.rrf_k + ranks), 0.0)
-    votes *= scores.present[None]
-    return _mean(np.where(scores.away, 1.0 - votes, votes), scores.counted)
+    return mean_over_pairs(directed, np.broadcast_to(np.abs(scores.part_weights)[..., :, None, None], directed.shape))
 
 
 def unfused(scores: Scores) -> Matrix:
     """The baseline: the best raw similarity of any part and modality, as one search in a mixed collection gives."""
-    towards = scores.similarities[scores.part_weights > 0]
-    if not len(towards):
-        return np.asarray(1.0 - scores.similarities.max(axis=(0, 1), initial=0.0), np.float64)
-    return np.asarray(towards.max(axis=(0, 1), initial=0.0), np.float64)
+    towards, away = ((sign * scores.part_weights > 0)[..., :, None, None] for sign in (1, -1))
+    best, worst = (np.where(side, scores.similarities, 0.0).max(axis=(-3, -2), initial=0.0) for side in (towards, away))
+    return np.asarray(np.where(towards.any(axis=(-3, -2)), best, 1.0 - worst), np.float64)
+
+
+def _relative(scores: Scores) -> Matrix:
+    """Calibrated scores, lighter modalities scaled down against the heaviest."""
+    heaviest = scores.modality_weights.max(axis=-1, keepdims=True)
+    relative = scores.modality_weights / np.where(heaviest > 0, heaviest, 1.0)
+    return np.asarray(scores.calibrated * relative[..., None, :, None], np.float64)
+
+
+def _best_of_each_part(scores: Scores) -> Matrix:
+    values = np.where(scores.matched, _relative(scores), -1.0)
+    best = (values == values.max(axis=-2, keepdims=True)) & scores.matched
+    return np.asarray(np.abs(scores.part_weights)[..., :, None, None] * best, np.float64)
+
+
+def _best_of_all(scores: Scores) -> Matrix:
+    some = (scores.part_weights > 0)[..., :, None, None].any(axis=-3, keepdims=True)
+    values = np.where(scores.matched & (~scores.away | ~some), scores.similarities, -1.0)
+    return np.asarray((values == values.max(axis=(-3, -2), keepdims=True)) & scores.matched, np.float64)
+
+
+def _counted(scores: Scores) -> Matrix:
+    return scores.counted
 
 
 STRATEGIES: Final[Mapping[FusionStrategy, Strategy]] = MappingProxyType(
     {
-        FusionStrategy.WEIGHTED_MEAN: weighted_mean,
-        FusionStrategy.MAX: maximum,
-        FusionStrategy.RRF: reciprocal_rank,
-        FusionStrategy.NONE: unfused,
+        FusionStrategy.WEIGHTED_MEAN: Strategy(weighted_mean, _counted),
+        FusionStrategy.MAX: Strategy(maximum, _best_of_each_part),
+        FusionStrategy.ATTENTION: Strategy(attentive, attention_pulls),
+        FusionStrategy.RRF: Strategy(reciprocal_rank, _counted),
+        FusionStrategy.DBSF: Strategy(distribution_based, _counted),
+        FusionStrategy.NONE: Strategy(unfused, _best_of_all),
     }
 )
-
-
-def _mean(values: Matrix, weights: Matrix) -> Matrix:
-    """Mean over parts and modalities; 0 where nothing counts."""
-    total = weights.sum(axis=(0, 1))
-    summed = (values * weights).sum(axis=(0, 1))
-    return np.asarray(np.divide(summed, total, out=np.zeros_like(summed), where=total > 0), np.float64)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import settings
 
 from tests.brokers import ApacheKafka
 from workers.operate.embedded import EmbeddedKafka, EmbeddedRedis
@@ -17,6 +18,10 @@ REDIS_VARIABLE = "CROSSCURRENT_TEST_REDIS"
 # Messages are wrapped at the terminal's width, through the middle of a path: what a test looks for must not depend on
 # how long the name of its temporary folder is.
 os.environ["COLUMNS"] = "400"
+
+# How long an example takes says how busy the machine is, and nothing of the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

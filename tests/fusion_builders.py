@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.vocabulary import Attributes, ItemId, Modality, ModelRef, Version
-from fusion.index.protocol import Item, Tombstone
+from fusion.index.protocol import Item, Segment, Tombstone
+from fusion.index.segment_layout import quantised
 
 MODEL = ModelRef("test", "1")
 DIMS = 32
@@ -25,6 +26,7 @@ def item(
     offset: int = 0,
     vectors: Mapping[Modality, NDArray[np.float32]] | None = None,
     attributes: Attributes | None = None,
+    segments: Sequence[Segment] = (),
 ) -> Item:
     """An item whose one text vector its id decides, unless other vectors are given."""
     default = {Modality.TEXT: unit(sum(item_id.encode()))}
@@ -33,6 +35,41 @@ def item(
         version=Version(at_ms, offset),
         vectors=default if vectors is None else vectors,
         attributes=attributes or {},
+        segments=tuple(segments),
+    )
+
+
+def passage(text: str, vector: NDArray[np.float32] | None, *, start: int = 0) -> Segment:
+    """A passage that points where its vector does; without one the item's own stands for it."""
+    return Segment(
+        modality=Modality.TEXT,
+        source=Modality.TEXT,
+        start=start,
+        end=start + len(text),
+        text=text,
+        codes=b"" if vector is None else quantised(vector),
+    )
+
+
+def frame(time_s: float | None, vector: NDArray[np.float32] | None) -> Segment:
+    """A frame of a clip, or the item's picture where it has no time."""
+    return Segment(
+        modality=Modality.IMAGE,
+        source=Modality.IMAGE if time_s is None else Modality.VIDEO,
+        start=time_s,
+        end=time_s,
+        codes=b"" if vector is None else quantised(vector),
+    )
+
+
+def stretch(start_s: float, end_s: float, vector: NDArray[np.float32] | None) -> Segment:
+    """A stretch of a sound."""
+    return Segment(
+        modality=Modality.AUDIO,
+        source=Modality.AUDIO,
+        start=start_s,
+        end=end_s,
+        codes=b"" if vector is None else quantised(vector),
     )
 
 

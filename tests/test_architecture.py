@@ -17,7 +17,9 @@ ROOMS = {
 """What each room may import of ours, beside itself."""
 
 ONLY_IN = {
-    "torch": ("encoders",),
+    "torch": ("encoders", "fusion/learning"),
+    "implicit": ("fusion/learning",),
+    "scipy": ("fusion/learning",),
     "torchaudio": ("encoders",),
     "transformers": ("encoders",),
     "redis": ("fusion/index", "fusion/people"),
@@ -75,6 +77,30 @@ def test_one_outside_system_lives_in_one_place(library: str) -> None:
     ]
 
     assert not broken, "\n".join(broken)
+
+
+def test_serving_loads_no_torch_for_fusion() -> None:
+    """In fusion torch trains and nothing else: only functions import it, and nothing outside learning does so.
+
+    The sequence model's network and training are written in torch; workers import them when they train.
+    """
+    learning = ROOT / "fusion" / "learning"
+    trained = {learning / "sequence_network.py", learning / "sequence_training.py"}
+    at_the_top = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in modules("fusion")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Import | ast.ImportFrom) and "torch" in ast.unparse(node) and path not in trained
+    ]
+    learners = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in modules("fusion")
+        if not path.is_relative_to(learning)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fusion.learning")
+    ]
+
+    assert not at_the_top + learners
 
 
 def test_every_package_is_shipped_and_tests_are_not() -> None:

@@ -12,6 +12,7 @@ from PIL import Image, ImageCms, ImageOps
 from config.errors import MediaRejected, Reason
 from config.settings import MediaSettings
 from encoders.base import ImageInput
+from encoders.media.heif import WAY_OUT, is_heic, reads_heic
 
 SHORT_SIDE: Final = 512
 """Pictures are halved, thirded, … while their short side stays at least this: no encoder here looks closer, and
@@ -50,6 +51,8 @@ def decode_image(data: bytes, settings: MediaSettings, *, field: str = "") -> Im
 
 
 def _open(data: bytes, field: str) -> Image.Image:
+    if is_heic(data) and not reads_heic():
+        raise MediaRejected(Reason.MEDIA_UNDECODABLE, WAY_OUT, field=field)
     try:
         image = Image.open(io.BytesIO(data))
     except Image.DecompressionBombError as exc:

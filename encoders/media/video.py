@@ -12,9 +12,14 @@ from encoders.base import AudioInput, ImageInput
 from encoders.media.audio import read_track
 from encoders.media.containers import open_container
 from encoders.media.image import SHORT_SIDE
+from encoders.media.motion import attend_to_motion
 
 SEEK_FROM_S: Final = 20.0
 """Clips shorter than this are decoded in one pass: a search would decode the same group of pictures many times."""
+
+SILENCE: Final = 1e-3
+"""A track that is never louder (60 dB below full scale) counts as none: screen recordings and muted films have one, and
+a vector of silence would speak against the clip in every search."""
 
 _FRAMES_PER_SEEK: Final = 600  # between a key frame and the wanted picture; beyond that the last one decoded serves
 _PICTURES_PER_PASS: Final = 72_000  # 20 minutes at 60 a second: bounds clips whose time stamps lie
@@ -26,10 +31,12 @@ def decode_video(
     """Decode a clip: ``settings.video_frames`` pictures from the middles of as many equal spans, and its sound.
 
     Where the container can be searched and says how long it is, only the neighbourhoods of the wanted pictures are
-    decoded; otherwise the clip is decoded once from its start. Both end at ``settings.max_seconds``.
+    decoded; otherwise the clip is decoded once from its start. Both end at ``settings.max_seconds``. Where something
+    moves before a still ground, some of the pictures show it nearer or alone (see ``media.motion``).
 
     Returns:
-        Pictures in order of time (fewer than asked for if the clip has fewer), and its sound, None without one.
+        Pictures in order of time, each with its ``time_s`` (fewer than asked for if the clip has fewer), and its
+        sound, None without one that can be heard.
 
     Raises:
         MediaRejected: If it is empty, too large in bytes or pixels, has no pictures, or is broken.
@@ -43,7 +50,7 @@ def decode_video(
         frames = _sample_in_one_pass(data, settings, field)
     if not frames:
         raise MediaRejected(Reason.MEDIA_EMPTY, "the clip has no pictures", field=field)
-    return frames, _sound(data, settings, field)
+    return attend_to_motion(frames), _sound(data, settings, field)
 
 
 def _video_stream(container: Any, settings: MediaSettings, field: str) -> Any:
@@ -66,7 +73,7 @@ def _length_s(container: Any, stream: Any) -> float:
 
 def _sample_by_seeking(container: Any, stream: Any, length_s: float, settings: MediaSettings) -> list[ImageInput]:
     """Decode one picture in the middle of each span; empty when the container turns out not to be searchable."""
-    start_s = float((stream.start_time or 0) * stream.time_base)
+    start_s = _start_s(stream)
     span_s = length_s / settings.video_frames
     pictures: list[ImageInput] = []
     seen: set[int] = set()
@@ -75,10 +82,15 @@ def _sample_by_seeking(container: Any, stream: Any, length_s: float, settings: M
             frame = _frame_at(container, stream, start_s + (number + 0.5) * span_s)
             if frame is not None and frame.pts not in seen and frame.width * frame.height <= settings.max_pixels:
                 seen.add(frame.pts)
-                pictures.append(_to_picture(frame))
+                pictures.append(_to_picture(frame, start_s))
     except av.FFmpegError:
         return pictures  # what could be decoded; nothing sends the caller to the one-pass way
     return pictures
+
+
+def _start_s(stream: Any) -> float:
+    """Time stamp of the first picture: broadcasts begin at any hour."""
+    return float((stream.start_time or 0) * stream.time_base)
 
 
 def _frame_at(container: Any, stream: Any, wanted_s: float) -> Any:
@@ -101,17 +113,19 @@ def _sample_in_one_pass(data: bytes, settings: MediaSettings, field: str) -> lis
     last = None
     with open_container(data, settings, what="clip", field=field) as container:
         stream = _video_stream(container, settings, field)
+        start_s = _start_s(stream)
         for number, frame in enumerate(_frames(container, stream, settings, stop_after=max(wanted))):
             last = frame
             if number in wanted:
-                pictures.append(_to_picture(frame))
-    return pictures or ([] if last is None else [_to_picture(last)])
+                pictures.append(_to_picture(frame, start_s))
+    return pictures or ([] if last is None else [_to_picture(last, start_s)])
 
 
 def _count_pictures(container: Any, stream: Any, settings: MediaSettings) -> int:
     total = 0
+    until_s = _start_s(stream) + settings.max_seconds
     for packet in container.demux(stream):
-        if packet.size and (packet.pts is None or packet.pts * packet.time_base <= settings.max_seconds):
+        if packet.size and (packet.pts is None or packet.pts * packet.time_base <= until_s):
             total += 1
         if total >= _PICTURES_PER_PASS:
             break
@@ -132,13 +146,14 @@ def _frames(container: Any, stream: Any, settings: MediaSettings, *, stop_after:
             raise
 
 
-def _to_picture(frame: Any) -> ImageInput:
+def _to_picture(frame: Any, start_s: float) -> ImageInput:
     factor = max(1, min(frame.width, frame.height) // SHORT_SIDE)
     small = frame.reformat(
         width=frame.width // factor, height=frame.height // factor, format="rgb24", interpolation="AREA"
     )
     turns = round(getattr(frame, "rotation", 0) / 90)  # telephones film sideways and write down by how much
-    return ImageInput(pixels=np.ascontiguousarray(np.rot90(small.to_ndarray(), turns)))
+    time_s = None if frame.time is None else max(0.0, float(frame.time) - start_s)
+    return ImageInput(pixels=np.ascontiguousarray(np.rot90(small.to_ndarray(), turns)), time_s=time_s)
 
 
 def _sound(data: bytes, settings: MediaSettings, field: str) -> AudioInput | None:
@@ -146,6 +161,7 @@ def _sound(data: bytes, settings: MediaSettings, field: str) -> AudioInput | Non
         if not container.streams.audio:
             return None
         try:
-            return read_track(container, settings.max_seconds)
+            sound = read_track(container, settings.max_seconds)
         except av.FFmpegError:
             return None  # the pictures are fine: a clip with a broken sound is a silent clip
+    return sound if sound is not None and np.abs(sound.samples).max() > SILENCE else None

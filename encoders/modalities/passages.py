@@ -28,6 +28,22 @@ def cut_text(text: str, *, length: int = 512, overlap: int = 64) -> list[str]:
     return spread([*passages, text[start:]])
 
 
+def cut_tokens(ids: list[int], *, lead: Sequence[int], length: int) -> list[list[int]]:
+    """Cut token ids into passages of at most ``length`` that share a quarter of it with the one before.
+
+    Args:
+        ids: All tokens of a text.
+        lead: Tokens that ``ids`` begin with and that every later passage is to begin with too.
+        length: Most tokens of a passage.
+    """
+    passages, start, room = [ids[:length]], length, length - len(lead)
+    while start < len(ids):
+        start -= length // 4
+        passages.append([*lead, *ids[start : start + room]])
+        start += room
+    return passages
+
+
 def cut_samples(samples: NDArray[np.float32], *, length: int) -> list[NDArray[np.float32]]:
     """Cut samples (n,) into windows of ``length``, the last one flush with the end; a short input is one window."""
     last = max(samples.shape[0] - length, 0)

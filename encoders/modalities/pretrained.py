@@ -3,6 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,6 +19,27 @@ from encoders.modalities.pooling import average
 from encoders.vectors import unit_rows
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelUse:
+    """One published model in a profile.
+
+    Args:
+        profile: Who asks for it.
+        source: Where it comes from, as one modality says it.
+        users: All modalities of the profile that share its weights.
+        device: Where it runs.
+    """
+
+    profile: EncoderProfile
+    source: ModelSource
+    users: frozenset[Modality]
+    device: torch.device
+
+    def load(self, load: Callable[..., Any], **options: Any) -> Any:
+        """Call a ``from_pretrained`` with the profile's safety rules, as ``load_part`` does."""
+        return load_part(load, self.source, self.profile, **options)
 
 
 class PretrainedEncoder:
@@ -60,29 +82,33 @@ class PretrainedEncoder:
         return unit_rows(output.numpy())
 
 
-def load_network(cls: Any, source: ModelSource, profile: EncoderProfile, device: torch.device) -> Any:
-    """Load a network's weights for inference.
+def load_network(cls: Any, use: ModelUse, *, unused: str | None = None) -> Any:
+    """Load a network's weights for inference, in the profile's precision.
+
+    Args:
+        cls: Class of ``transformers`` that reads them.
+        use: What the profile asks for.
+        unused: Start of the names of weights that a file may lack, because nothing here reads them.
 
     Raises:
         Misconfigured: If it is not there, holds no safetensors, or does not fit the class.
     """
-    dtype = resolve_dtype(profile.dtype, device)
-    with _quiet():
-        network, found = load_part(
-            cls.from_pretrained, source, profile, use_safetensors=True, dtype=dtype, output_loading_info=True
-        )
+    dtype = resolve_dtype(use.profile.dtype, use.device)
+    with quiet():
+        network, found = use.load(cls.from_pretrained, use_safetensors=True, dtype=dtype, output_loading_info=True)
     # The library fills what a file lacks with random numbers and goes on; vectors from those would look like any.
-    if lacking := sorted({*found["missing_keys"], *map(str, found["mismatched_keys"])}):
+    lacking = sorted({*found["missing_keys"], *map(str, found["mismatched_keys"])})
+    if lacking := [name for name in lacking if unused is None or not name.startswith(unused)]:
         raise Misconfigured(
-            f"profile {profile.name}: {source.model} lacks {len(lacking)} weights of {cls.__name__}, "
-            f"such as {lacking[0]}; name a complete checkpoint of that family"
+            f"profile {use.profile.name}: {use.source.model} lacks {len(lacking)} weights of "
+            f"{type(network).__name__}, such as {lacking[0]}; name a complete checkpoint of that family"
         )
-    log.info("loaded %s as %s on %s in %s", source.model, cls.__name__, device, dtype)
-    return network.to(device).eval().requires_grad_(False)
+    log.info("loaded %s as %s on %s in %s", use.source.model, type(network).__name__, use.device, dtype)
+    return network.to(use.device).eval().requires_grad_(False)
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep the library from reporting weights of towers that are left out on purpose, and from drawing a bar."""
     verbosity, bar = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
@@ -111,10 +137,15 @@ def load_part(load: Callable[..., Any], source: ModelSource, profile: EncoderPro
         )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as exc:
         where = source.model if source.is_folder else f"{source.model} at {source.revision}"
-        ways = (
-            "check that the folder was written by save_pretrained and holds model.safetensors"
-            if source.is_folder
-            else "give the machine access to the hub once, or save the model to a folder and name that in the profile"
-        )
         first = str(exc).strip().splitlines()[0][:300] if str(exc).strip() else type(exc).__name__
-        raise Misconfigured(f"profile {profile.name}: {where} cannot be loaded ({first}); {ways}") from exc
+        raise Misconfigured(
+            f"profile {profile.name}: {where} cannot be loaded ({first}); {_ways_out(source, exc)}"
+        ) from exc
+
+
+def _ways_out(source: ModelSource, error: Exception) -> str:
+    if isinstance(error, ImportError):
+        return "pip install 'crosscurrent[pe-av]'" if "timm" in str(error) else "install the package that it names"
+    if source.is_folder:
+        return "check that the folder was written by save_pretrained and holds model.safetensors"
+    return "give the machine access to the hub once, or save the model to a folder and name that in the profile"

@@ -9,7 +9,7 @@ from config.errors import Misconfigured, Reason, RejectEvent
 from config.vocabulary import Modality
 from fusion.index.filters import parse_filter
 from fusion.index.layout import check_item_id, dump_attributes
-from fusion.index.protocol import FUSED, Item, Tombstone, VectorSearch
+from fusion.index.protocol import FUSED, Item, Segment, Tombstone, VectorSearch
 
 
 def check_change(change: Item | Tombstone, dims: int, modalities: Collection[Modality]) -> None:
@@ -18,6 +18,7 @@ def check_change(change: Item | Tombstone, dims: int, modalities: Collection[Mod
     Raises:
         RejectEvent: When the event is at fault: its id, its attributes, or no modality at all.
         Misconfigured: When encoder and index do not fit: a modality it was not made for, or another length.
+        ValueError: When a segment has no direction.
     """
     check_item_id(change.item_id)
     if isinstance(change, Tombstone):
@@ -29,6 +30,8 @@ def check_change(change: Item | Tombstone, dims: int, modalities: Collection[Mod
         )
     for modality, vector in change.vectors.items():
         _check_vector(change.item_id, modality, vector, dims, modalities)
+    for segment in change.segments:
+        _check_segment(change, segment, dims)
 
 
 def _check_vector(
@@ -42,6 +45,16 @@ def _check_vector(
     if not np.isfinite(vector).all() or not vector.any():
         message = "its vector is zero or not finite: the encoder found nothing in it"
         raise RejectEvent(Reason.ENCODER_FAILED, message, field=f"modalities.{modality}")
+
+
+def _check_segment(item: Item, segment: Segment, dims: int) -> None:
+    """See that a segment has a direction, its own or the item's; else the caller is at fault."""
+    if segment.modality not in item.vectors:
+        msg = f"{item.item_id!r} has a segment of {segment.modality} and no such vector"
+        raise ValueError(msg)
+    if segment.codes and (len(segment.codes) != dims or not any(segment.codes)):
+        msg = f"{item.item_id!r} has a segment of {len(segment.codes)} codes; the index needs {dims}, not all zero"
+        raise ValueError(msg)
 
 
 def check_search(search: VectorSearch, dims: int, modalities: Collection[Modality]) -> None:

@@ -42,6 +42,10 @@ class Keys:
         """The hash with an item's versions, attributes and packed vectors, one field of each a model."""
         return f"{{{self.prefix}:{shard}}}:item:{item_id}"
 
+    def calibration(self, part: str = "") -> str:
+        """The hash with the model's measured backgrounds, or what lies beside it."""
+        return f"{{{self.prefix}:0}}:calibration:{self.model}" + (f":{part}" if part else "")
+
     def meta(self, shard: int) -> str:
         """The hash that says how a shard is laid out, so that a wrong setting is noticed before it does harm."""
         return f"{{{self.prefix}:{shard}}}:meta"

@@ -1,7 +1,7 @@
 """The exact index in memory: the oracle that Redis is measured against, and an index for small collections."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,10 @@ from fusion.index.protocol import (
     FUSED,
     Item,
     Neighbour,
+    ReadReport,
     SearchReport,
     Tombstone,
+    VectorSample,
     VectorSearch,
     WriteOutcome,
 )
@@ -44,6 +46,7 @@ class MemoryVectorIndex:
         self._modalities = frozenset(modalities)
         self._versions: dict[ItemId, Version] = {}
         self._items: dict[ItemId, Item] = {}
+        self._whole: dict[ItemId, Item] = {}
         self._tables: dict[str, _Table] = {}
         self._random = np.random.default_rng()
 
@@ -74,9 +77,11 @@ class MemoryVectorIndex:
             return WriteOutcome.STALE
         self._versions[change.item_id] = change.version
         if isinstance(change, Item):
-            self._items[change.item_id] = change
+            self._items[change.item_id] = replace(change, segments=())
+            self._whole[change.item_id] = change
         else:
             self._items.pop(change.item_id, None)
+            self._whole.pop(change.item_id, None)
         self._tables.clear()
         return WriteOutcome.APPLIED
 
@@ -124,15 +129,23 @@ class MemoryVectorIndex:
         """Read items; unknown and deleted ids are absent."""
         return {item_id: self._items[item_id] for item_id in item_ids if item_id in self._items}
 
+    async def fetch_whole(self, item_ids: Sequence[ItemId]) -> dict[ItemId, Item]:
+        """Read items with their segments; see ``VectorIndex.fetch_whole``."""
+        return {item_id: self._whole[item_id] for item_id in item_ids if item_id in self._whole}
+
+    async def read(self, item_ids: Sequence[ItemId], *, deadline: float | None = None) -> ReadReport:
+        """Read items; nothing can be away, or late."""
+        return ReadReport(items=await self.fetch(item_ids))
+
     async def scan_ids(self, count: int) -> list[ItemId]:
         """Up to ``count`` item ids."""
         return list(self._items)[:count]
 
-    async def sample_vectors(self, modality: Modality, count: int) -> NDArray[np.float32]:
+    async def sample_vectors(self, modality: Modality, count: int) -> VectorSample:
         """Vectors of random items; see ``VectorIndex.sample_vectors``."""
-        vectors = [item.vectors[modality] for item in self._items.values() if modality in item.vectors]
-        chosen = self._random.permutation(len(vectors))[:count]
-        return np.array([vectors[place] for place in chosen], np.float32).reshape(len(chosen), self._dims)
+        having = [item for item in self._items.values() if modality in item.vectors]
+        chosen = [having[place] for place in self._random.permutation(len(having))[:count]]
+        return VectorSample.of(chosen, modality, self._dims)
 
     async def counts(self) -> dict[Modality, int]:
         """How many items have each modality."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,18 +23,42 @@ class WriteOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """A piece of an item that a summary may show: a passage of its text, a frame of its clip, a stretch of its sound.
+
+    Args:
+        modality: How it was encoded: as text, image or audio.
+        source: What of the item its place counts in: a clip's frames and its track lie in ``video``.
+        start: Where it begins, in characters of the text or in seconds; None for a still picture.
+        end: Where it ends; where it begins, for a frame.
+        text: A passage's words; empty for others.
+        codes: One int8 a dimension, its direction (see ``segment_layout``); empty where it is all that the item has of
+            the modality, whose vector then stands for it.
+    """
+
+    modality: Modality
+    source: Modality
+    start: float | None = None
+    end: float | None = None
+    text: str = ""
+    codes: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """An item as stored: its vectors, attributes and version belong together and are written together.
 
     Args:
         vectors: One float32 unit vector of shape (dims,) a modality; not empty.
         attributes: What filters see and results show.
+        segments: What summaries are made of, in reading order; ``fetch`` leaves them out.
     """
 
     item_id: ItemId
     version: Version
     vectors: Mapping[Modality, NDArray[np.float32]]
     attributes: Attributes = field(default_factory=dict)
+    segments: tuple[Segment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +79,7 @@ class VectorSearch:
         count: How many neighbours, over all shards together.
         filter: Expression in the vector sets' filter language, such as ``.year > 2020``; empty for none.
         effort: Search effort (EF); the index's default when None.
+        deadline: When an answer is worth nothing any more, on the event loop's clock; None for never.
     """
 
     target: Modality | str
@@ -62,6 +87,7 @@ class VectorSearch:
     count: int
     filter: str = ""
     effort: int | None = None
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +105,44 @@ class SearchReport:
     Args:
         neighbours: One list a search, in the order of the searches.
         failed_shards: Shards that did not answer; their items are missing from every list.
+        unfilled: Places of filtered searches that may lack items because there was no time to look at all of them.
     """
 
     neighbours: Sequence[Sequence[Neighbour]]
     failed_shards: tuple[int, ...] = ()
+    unfilled: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadReport:
+    """Items read, and what could not be asked.
+
+    Args:
+        items: Those that are there.
+        failed_shards: Shards that did not answer; their items are missing.
+    """
+
+    items: Mapping[ItemId, Item]
+    failed_shards: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorSample:
+    """Random items of one modality.
+
+    Args:
+        item_ids: Whose vectors they are; none twice.
+        vectors: float32 of shape (items, dims), in full precision.
+    """
+
+    item_ids: tuple[ItemId, ...]
+    vectors: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, items: Sequence[Item], modality: Modality, dims: int) -> Self:
+        """The vectors of items that all have the modality."""
+        vectors = np.array([item.vectors[modality] for item in items], np.float32)
+        return cls(item_ids=tuple(item.item_id for item in items), vectors=vectors.reshape(len(items), dims))
 
 
 @runtime_checkable
@@ -109,7 +169,9 @@ class VectorIndex(Protocol):
         ...
 
     async def search(self, searches: Sequence[VectorSearch]) -> SearchReport:
-        """Run all searches, one round trip a shard.
+        """Run all searches, one round trip a shard; a filtered list is as long as it can be, whatever that takes.
+
+        A shard that has not answered by the searches' deadline counts as failed.
 
         Raises:
             RejectEvent: With ``Reason.INVALID_FILTER`` when a filter does not parse.
@@ -121,12 +183,24 @@ class VectorIndex(Protocol):
         """Read items with their full-precision vectors, one round trip a shard; unknown and deleted ids are absent."""
         ...
 
+    async def fetch_whole(self, item_ids: Sequence[ItemId]) -> dict[ItemId, Item]:
+        """Read items as ``fetch`` does, and with them their segments, which are many times larger."""
+        ...
+
+    async def read(self, item_ids: Sequence[ItemId], *, deadline: float | None = None) -> ReadReport:
+        """The same as ``fetch`` from every shard that answers by the deadline, on the event loop's clock.
+
+        Raises:
+            RetryLater: When none of those asked did.
+        """
+        ...
+
     async def scan_ids(self, count: int) -> list[ItemId]:
         """Up to ``count`` item ids in no particular order, for sampling."""
         ...
 
-    async def sample_vectors(self, modality: Modality, count: int) -> NDArray[np.float32]:
-        """Full-precision vectors of up to ``count`` random items that have the modality: (n, dims), no item twice."""
+    async def sample_vectors(self, modality: Modality, count: int) -> VectorSample:
+        """Vectors of up to ``count`` random items that have the modality."""
         ...
 
     async def counts(self) -> dict[Modality, int]:

@@ -1,6 +1,7 @@
 """Whether a Redis fits: its version, its vector sets, and how the prefix was laid out before."""
 
 import re
+import uuid
 from itertools import pairwise
 from typing import Any, Final
 
@@ -19,7 +20,8 @@ CRASHING: Final = ((8, 4, 0), (8, 4, 6))
 async def check_shard(connection: RedisConnection, keys: Keys, shard: int, dims: int) -> None:
     """See that a shard's server can hold the index, and that what it holds fits the settings.
 
-    Notes the number of shards at the first call, so that a later change of the setting is noticed.
+    Notes the number of shards at the first call, so that a later change of the setting is noticed, and names this life
+    of the store, so that nothing read before a flush is taken for what is there after it.
 
     Raises:
         Misconfigured: With what to change.
@@ -28,9 +30,10 @@ async def check_shard(connection: RedisConnection, keys: Keys, shard: int, dims:
     meta = keys.meta(shard)
     (version,) = await connection.ask([("EVAL", "return redis.REDIS_VERSION", 1, meta)])
     check_version(version.decode())
-    _, shards, info = await connection.ask(
+    _, _, shards, info = await connection.ask(
         [
             ("HSETNX", meta, "shards", keys.shards),
+            ("HSETNX", meta, "epoch", uuid.uuid4().hex),
             ("HGET", meta, "shards"),
             ("VINFO", keys.vectors(shard, FUSED)),
         ]

@@ -1,43 +1,42 @@
 """The vector index in Redis vector sets: sharded, versioned, filtered; exact vectors beside the quantised ones."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from config.errors import CrosscurrentError, RetryLater
+from config.errors import RetryLater
 from config.settings import RedisSettings
-from config.vocabulary import ItemId, Modality, ModelRef, Version
+from config.vocabulary import ItemId, Modality, ModelRef
 from fusion.index.checks import check_change, check_search
 from fusion.index.connection import Argument, Command, RedisConnection, Script
-from fusion.index.layout import (
-    Keys,
-    dump_attributes,
-    fused_vector,
-    load_attributes,
-    pack_vectors,
-    targets,
-    unpack_vectors,
-)
+from fusion.index.item_cache import ItemCache
+from fusion.index.item_reader import ItemReader
+from fusion.index.layout import Keys, dump_attributes, fused_vector, pack_vectors, targets
 from fusion.index.protocol import (
     FUSED,
     Item,
-    Neighbour,
+    ReadReport,
     SearchReport,
     Tombstone,
+    VectorSample,
     VectorSearch,
     WriteOutcome,
 )
 from fusion.index.redis_check import check_shard
-from fusion.index.redis_search import ShardSearch, merge_shards, search_shard
+from fusion.index.redis_search import ShardSearch, merge_shards
+from fusion.index.redis_shard import Read, ShardAnswer, ShardSearcher
+from fusion.index.segment_layout import pack_segments
 
 _WRITE: Final = Script(Path(__file__).with_name("write_item.lua"))
-_READ: Final = Script(Path(__file__).with_name("read_items.lua"))
-_READ_AT_ONCE: Final = 256
 _OUTCOMES: Final = (WriteOutcome.STALE, WriteOutcome.APPLIED)
+_MEBIBYTE: Final = 2**20
+_FILLING: Final = 0.8
+"""Share of the time left after which lists stay as they are, so that a shard's answer still counts."""
+
 _Read = TypeVar("_Read")
 
 
@@ -67,6 +66,12 @@ class RedisVectorIndex:
         self._targets = targets(Modality)
         self._keys = Keys(settings.prefix, settings.shards, model)
         self._connection = RedisConnection(settings)
+        cache = ItemCache(settings.item_cache_mb * _MEBIBYTE)
+        self._readers = [ItemReader(self._ask, self._keys, shard, cache) for shard in range(settings.shards)]
+        self._searchers = [
+            ShardSearcher(self._ask, reader.read, self._keys.vectors(shard, FUSED))
+            for shard, reader in enumerate(self._readers)
+        ]
 
     @property
     def model(self) -> ModelRef:
@@ -110,71 +115,93 @@ class RedisVectorIndex:
         version = (str(self._model), change.version.occurred_at_ms, change.version.offset)
         build = (self._settings.quantisation, self._settings.build_effort, change.item_id)
         if isinstance(change, Tombstone):
-            return [*version, "", b"", *build, *[b""] * len(self._targets)]
+            return [*version, "", b"", *build, b"", *[b""] * len(self._targets)]
         vectors = {
             **{str(name): vector for name, vector in change.vectors.items()},
             FUSED: fused_vector(change.vectors),
         }
         blobs = [np.asarray(vectors[name], "<f4").tobytes() if name in vectors else b"" for name in self._targets]
-        return [*version, dump_attributes(change.attributes), pack_vectors(change.vectors), *build, *blobs]
+        packed = pack_vectors(change.vectors)
+        return [*version, dump_attributes(change.attributes), packed, *build, pack_segments(change.segments), *blobs]
 
     async def search(self, searches: Sequence[VectorSearch]) -> SearchReport:
         """Ask all shards at once, each all searches in one round trip; see ``VectorIndex.search``.
 
-        A filter that leaves a list short costs up to two more rounds on that shard.
+        A filter costs further round trips where it leaves a list short (see ``fusion.index.redis_shard``).
         """
         for search in searches:
             check_search(search, self._dims, self._modalities)
-        answers = await self._ask_shards(lambda shard: self._search_shard(shard, searches))
-        failed = tuple(shard for shard, answer in enumerate(answers) if isinstance(answer, RetryLater))
-        lists = [answer for answer in answers if not isinstance(answer, RetryLater)]
+        deadline = min((search.deadline for search in searches if search.deadline is not None), default=None)
+        shards = range(self._settings.shards)
+        answers = await self._ask_shards({shard: self._search_shard(shard, searches, deadline) for shard in shards})
+        there = [answer for answer in answers.values() if not isinstance(answer, RetryLater)]
         merged = [
-            merge_shards([found[place] for found in lists], search.count) for place, search in enumerate(searches)
+            merge_shards([answer.found[place] for answer in there], search.count)
+            for place, search in enumerate(searches)
         ]
-        return SearchReport(neighbours=merged, failed_shards=failed)
+        unfilled = frozenset[int]().union(*(answer.unfilled for answer in there))
+        return SearchReport(neighbours=merged, failed_shards=_failed(answers), unfilled=tuple(sorted(unfilled)))
 
-    async def _search_shard(self, shard: int, searches: Sequence[VectorSearch]) -> list[list[Neighbour]]:
+    async def _search_shard(self, shard: int, searches: Sequence[VectorSearch], deadline: float | None) -> ShardAnswer:
         effort = self._settings.search_effort
         asked = [ShardSearch(self._keys.vectors(shard, search.target), search, effort) for search in searches]
-        return await search_shard(self._connection, asked)
+        now = asyncio.get_running_loop().time()
+        filling = None if deadline is None else now + _FILLING * (deadline - now)
+        async with _in_time(deadline):
+            return await self._searchers[shard].search(asked, filling)
 
-    async def _ask_shards(self, ask: Callable[[int], Awaitable[_Read]]) -> list[_Read | RetryLater]:
+    async def _ask_shards(self, asked: Mapping[int, Awaitable[_Read]]) -> dict[int, _Read | RetryLater]:
         """One answer a shard, or why it could not answer; raises when none could, or when asking was wrong."""
-        shards = range(self._settings.shards)
-        answers = await asyncio.gather(*(ask(shard) for shard in shards), return_exceptions=True)
-        kept: list[_Read | RetryLater] = []
-        for answer in answers:
+        answers = await asyncio.gather(*asked.values(), return_exceptions=True)
+        kept: dict[int, _Read | RetryLater] = {}
+        for shard, answer in zip(asked, answers, strict=True):
             if isinstance(answer, BaseException) and not isinstance(answer, RetryLater):
                 raise answer
-            kept.append(answer)
-        if all(isinstance(answer, CrosscurrentError) for answer in kept):
-            raise next(answer for answer in kept if isinstance(answer, RetryLater))
+            kept[shard] = answer
+        if kept and all(isinstance(answer, RetryLater) for answer in kept.values()):
+            raise next(answer for answer in kept.values() if isinstance(answer, RetryLater))
         return kept
 
     async def fetch(self, item_ids: Sequence[ItemId]) -> dict[ItemId, Item]:
         """Read items with their full-precision vectors; see ``VectorIndex.fetch``."""
+        return await self._fetch(item_ids, lambda reader: reader.read)
+
+    async def fetch_whole(self, item_ids: Sequence[ItemId]) -> dict[ItemId, Item]:
+        """Read items with their segments; see ``VectorIndex.fetch_whole``."""
+        return await self._fetch(item_ids, lambda reader: reader.read_whole)
+
+    async def _fetch(self, item_ids: Sequence[ItemId], way: Callable[[ItemReader], Read]) -> dict[ItemId, Item]:
         wanted = list(dict.fromkeys(item_ids))
         by_shard = self._by_shard(wanted)
         parts = await asyncio.gather(
-            *(self._fetch_shard(shard, [wanted[place] for place in places]) for shard, places in by_shard.items())
+            *(way(self._readers[shard])([wanted[place] for place in places]) for shard, places in by_shard.items())
         )
-        return {item.item_id: item for part in parts for item in part}
+        return {item_id: item for part in parts for item_id, item in part.items()}
 
-    async def _fetch_shard(self, shard: int, item_ids: Sequence[ItemId]) -> list[Item]:
-        keys = [self._keys.item(shard, item_id) for item_id in item_ids]
-        # In calls of bounded length: a script holds the server, and so does writing its reply.
-        calls = [
-            (keys[start : start + _READ_AT_ONCE], [str(self._model)]) for start in range(0, len(keys), _READ_AT_ONCE)
-        ]
-        replies = [reply for part in await self._connection.ask(_READ.commands(calls)) for reply in part]
-        return [_item(item_id, reply) for item_id, reply in zip(item_ids, replies, strict=True) if reply[2] is not None]
+    async def read(self, item_ids: Sequence[ItemId], *, deadline: float | None = None) -> ReadReport:
+        """Read items from the shards that answer; see ``VectorIndex.read``."""
+        wanted = list(dict.fromkeys(item_ids))
+        by_shard = self._by_shard(wanted)
+        answers = await self._ask_shards(
+            {
+                shard: self._read_shard(shard, [wanted[place] for place in places], deadline)
+                for shard, places in by_shard.items()
+            }
+        )
+        there = [answer for answer in answers.values() if not isinstance(answer, RetryLater)]
+        items = {item_id: item for part in there for item_id, item in part.items()}
+        return ReadReport(items=items, failed_shards=_failed(answers))
+
+    async def _read_shard(self, shard: int, item_ids: Sequence[ItemId], deadline: float | None) -> dict[ItemId, Item]:
+        async with _in_time(deadline):
+            return await self._readers[shard].read(item_ids)
 
     async def scan_ids(self, count: int) -> list[ItemId]:
         """Up to ``count`` item ids, drawn at random."""
         replies = await self._ask_each(lambda shard: [("VRANDMEMBER", self._keys.vectors(shard, FUSED), count)])
         return [ItemId(name.decode()) for (names,) in replies for name in names or ()][:count]
 
-    async def sample_vectors(self, modality: Modality, count: int) -> NDArray[np.float32]:
+    async def sample_vectors(self, modality: Modality, count: int) -> VectorSample:
         """Vectors of random items, from each shard by its size; see ``VectorIndex.sample_vectors``."""
         replies = await self._ask_each(lambda shard: [("VCARD", self._keys.vectors(shard, modality))])
         sizes = [int(size) for (size,) in replies]
@@ -183,10 +210,9 @@ class RedisVectorIndex:
             lambda shard: [("VRANDMEMBER", self._keys.vectors(shard, modality), wanted[shard])]
         )
         names = [ItemId(name.decode()) for (found,) in drawn for name in found or ()]
-        items = await self.fetch(names)
-        vectors = [item.vectors[modality] for item in items.values() if modality in item.vectors]
-        chosen = np.random.default_rng().permutation(len(vectors))[:count]  # no shard is cut more than another
-        return np.array([vectors[place] for place in chosen], np.float32).reshape(len(chosen), self._dims)
+        having = [item for item in (await self.fetch(names)).values() if modality in item.vectors]
+        chosen = np.random.default_rng().permutation(len(having))[:count]  # no shard is cut more than another
+        return VectorSample.of([having[place] for place in chosen], modality, self._dims)
 
     async def counts(self) -> dict[Modality, int]:
         """How many items have each modality."""
@@ -206,6 +232,9 @@ class RedisVectorIndex:
         """Give back connections."""
         await self._connection.close()
 
+    async def _ask(self, commands: Sequence[Command]) -> list[Any]:
+        return await self._connection.ask(commands)
+
     def _by_shard(self, item_ids: Iterable[ItemId]) -> dict[int, list[int]]:
         """Places of the ids that live in each shard, in their order."""
         places: dict[int, list[int]] = {}
@@ -214,12 +243,20 @@ class RedisVectorIndex:
         return places
 
 
-def _item(item_id: ItemId, reply: Sequence[bytes]) -> Item:
-    version, attributes, vectors = reply
-    occurred_at_ms, offset = version.decode().split(":")
-    return Item(
-        item_id=item_id,
-        version=Version(int(occurred_at_ms), int(offset)),
-        vectors=unpack_vectors(vectors),
-        attributes=load_attributes(attributes),
-    )
+@asynccontextmanager
+async def _in_time(deadline: float | None) -> AsyncIterator[None]:
+    """Give up at the deadline as when a shard is away.
+
+    Raises:
+        RetryLater: When it was not done by then.
+    """
+    try:
+        async with asyncio.timeout_at(deadline):
+            yield
+    except TimeoutError as exc:
+        message = "Redis did not answer before the deadline"
+        raise RetryLater(message) from exc
+
+
+def _failed(answers: Mapping[int, object]) -> tuple[int, ...]:
+    return tuple(shard for shard, answer in answers.items() if isinstance(answer, RetryLater))

@@ -30,6 +30,8 @@ def check_interaction(interaction: Interaction, dims: int) -> None:
     check_user_id(interaction.user_id)
     check_item_id(interaction.item_id)
     _check_text(interaction.event_id, "event_id")
+    if interaction.session_id is not None:
+        _check_text(interaction.session_id, "session_id")
     if not math.isfinite(interaction.weight):
         raise RejectEvent(Reason.INVALID_EVENT, f"must be a finite number, not {interaction.weight}", field="value")
     if interaction.vector is not None and interaction.vector.shape != (dims,):

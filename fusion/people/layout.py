@@ -1,6 +1,8 @@
 """Where people are kept in Redis, and how much of them."""
 
+import json
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -8,7 +10,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from config.vocabulary import ItemId, ModelRef, UserId
+from config.vocabulary import Action, ItemId, ModelRef, UserId
+from fusion.people.protocol import Interaction, Step
 
 TRENDS_KEPT: Final = 10_000
 """Items with the highest decayed weights; the rest of a long tail is forgotten first."""
@@ -23,6 +26,14 @@ IDLE_HALF_LIVES: Final = 20.0
 """After this many half-lives without an action a user's keys expire: a millionth of the profile is left."""
 
 _FLOAT64 = np.dtype("<f8")
+
+_BEHAVIOUR = ("user", "user-events", "user-history", "user-touches", "user-steps")
+_SERVED = ("user-served", "user-served-order", "user-weights")
+
+
+def idle_ms(half_life_s: float) -> int:
+    """After how long without an action a user's keys expire, in milliseconds."""
+    return max(int(half_life_s * 1000.0 * IDLE_HALF_LIVES), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +57,28 @@ class PeopleKeys:
         return f"{{{self.prefix}:{shard}}}"
 
     def user(self, user_id: UserId) -> list[str]:
-        """A user's profile, event ids, history and latest touches: all that is kept under the id."""
+        """A user's profile, event ids, history, latest touches and steps."""
+        return self._of(user_id, _BEHAVIOUR)
+
+    def served(self, user_id: UserId) -> list[str]:
+        """What a user was shown by query, the queries in order, and the user's weights of the modalities."""
+        return self._of(user_id, _SERVED)
+
+    def everything(self, user_id: UserId) -> list[str]:
+        """All that is kept under the id."""
+        return [*self.user(user_id), *self.served(user_id)]
+
+    def _of(self, user_id: UserId, kinds: Sequence[str]) -> list[str]:
         tag = self.tag(self.shard_of(user_id))
-        return [f"{tag}:{kind}:{user_id}" for kind in ("user", "user-events", "user-history", "user-touches")]
+        return [f"{tag}:{kind}:{user_id}" for kind in kinds]
+
+    def served_users(self, shard: int) -> str:
+        """Users to whom something was shown lately, by time."""
+        return f"{self.tag(shard)}:served-users"
+
+    def weights(self, shard: int) -> str:
+        """What the clicks of the shard's users taught of the modalities' weights."""
+        return f"{self.tag(shard)}:weights"
 
     def forgotten(self, user_id: UserId) -> str:
         """When the user was forgotten, under a digest: the id itself is erased too."""
@@ -71,6 +101,23 @@ def pack_profile(vector: NDArray[np.floating]) -> bytes:
 def unpack_profile(packed: bytes) -> NDArray[np.float64]:
     """Read what ``pack_profile`` wrote."""
     return np.frombuffer(packed, _FLOAT64)
+
+
+def is_step(interaction: Interaction) -> bool:
+    """Whether an action tells something of a taste: also a rating in the middle, not what was merely shown."""
+    return interaction.weight != 0 or interaction.action is Action.RATE
+
+
+def pack_step(interaction: Interaction) -> str:
+    """An action as a member of the sorted set of steps, whose score is its time; the event's id makes it unique."""
+    fields = [interaction.event_id, interaction.item_id, interaction.weight, interaction.session_id]
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+
+
+def unpack_step(member: bytes | str, occurred_at_ms: int) -> Step:
+    """Read what ``pack_step`` wrote."""
+    _, item_id, weight, session_id = json.loads(member)
+    return Step(item_id=ItemId(item_id), weight=weight, occurred_at_ms=occurred_at_ms, session_id=session_id)
 
 
 def profile_direction(total: NDArray[np.float64] | None) -> NDArray[np.float32] | None:

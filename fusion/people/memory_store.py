@@ -10,7 +10,16 @@ from config.settings import PeopleSettings
 from config.vocabulary import ItemId, UserId
 from fusion.people.checks import check_interaction, check_user_id, highest
 from fusion.people.decay import add_log2, backward, decayed, forward_log2
-from fusion.people.layout import COVISITS_KEPT, PARTNERS_COUNTED, TRENDS_KEPT, profile_direction
+from fusion.people.layout import (
+    COVISITS_KEPT,
+    PARTNERS_COUNTED,
+    TRENDS_KEPT,
+    is_step,
+    pack_step,
+    profile_direction,
+    unpack_step,
+)
+from fusion.people.memory_served import MemoryServedStore
 from fusion.people.protocol import Interaction, Profile
 
 Times = dict[ItemId, int]
@@ -26,6 +35,7 @@ class _Person:
     events: dict[str, int] = field(default_factory=dict)
     history: Times = field(default_factory=dict)
     touches: Times = field(default_factory=dict)
+    steps: dict[str, int] = field(default_factory=dict)
 
 
 class MemoryPeopleStore:
@@ -43,6 +53,7 @@ class MemoryPeopleStore:
         self._forgotten: dict[UserId, int] = {}
         self._trends: dict[ItemId, float] = {}
         self._covisits: dict[ItemId, dict[ItemId, float]] = {}
+        self.served = MemoryServedStore(people, self._forgotten)
 
     async def record(self, interactions: Sequence[Interaction]) -> list[bool]:
         """Count each interaction once, in order; see ``PeopleStore.record``."""
@@ -60,6 +71,8 @@ class MemoryPeopleStore:
             self._add_to_profile(event, event.vector, person)
         _touch(person.history, event, self._settings.history)
         person.updated_ms = max(person.updated_ms, event.occurred_at_ms)
+        if is_step(event):
+            self._add_to_steps(event, person)
         if event.weight > 0:
             self._add_to_trends(event)
             self._count_pairs(event, person)
@@ -88,6 +101,11 @@ class MemoryPeopleStore:
 
     def _decayed(self, amount: float, from_ms: int, to_ms: int) -> float:
         return decayed(amount, from_ms=from_ms, to_ms=to_ms, half_life_s=self._settings.half_life_s)
+
+    def _add_to_steps(self, event: Interaction, person: _Person) -> None:
+        person.steps[pack_step(event)] = event.occurred_at_ms
+        if len(person.steps) > self._settings.steps:
+            del person.steps[min(person.steps, key=lambda step: _by_time(step, person.steps))]
 
     def _add_to_trends(self, event: Interaction) -> None:
         added = forward_log2(event.weight, event.occurred_at_ms, self._settings.trend_half_life_s)
@@ -128,6 +146,10 @@ class MemoryPeopleStore:
             strength=self._decayed(person.strength, person.reference_ms, now_ms),
             recent=tuple(item_id for item_id, _ in recent),
             updated_at_ms=person.updated_ms,
+            steps=tuple(
+                unpack_step(step, person.steps[step])
+                for step in sorted(person.steps, key=lambda step: _by_time(step, person.steps), reverse=True)
+            ),
         )
 
     async def forget(self, user_id: UserId, *, occurred_at_ms: int) -> bool:
@@ -136,7 +158,8 @@ class MemoryPeopleStore:
         if occurred_at_ms <= self._forgotten.get(user_id, occurred_at_ms - 1):
             return False
         self._forgotten[user_id] = occurred_at_ms
-        return self._people.pop(user_id, None) is not None
+        shown = self.served.forget(user_id)
+        return self._people.pop(user_id, None) is not None or shown
 
     async def trends(self, count: int, *, now_ms: int) -> list[tuple[ItemId, float]]:
         """The items most acted on lately; see ``PeopleStore.trends``."""
@@ -147,8 +170,17 @@ class MemoryPeopleStore:
         """Items touched near this one; see ``PeopleStore.covisited``."""
         return highest(self._covisits.get(item_id, {}), count)
 
+    async def partners(self, item_ids: Sequence[ItemId], count: int) -> list[list[tuple[ItemId, float]]]:
+        """The same for each of several items."""
+        return [highest(self._covisits.get(item_id, {}), count) for item_id in item_ids]
+
     async def close(self) -> None:
         """Nothing to give back."""
+
+
+def _by_time(step: str, times: dict[str, int]) -> tuple[int, bytes]:
+    """Equal times are ordered by their bytes, as Redis does."""
+    return times[step], step.encode()
 
 
 def _touch(times: Times, event: Interaction, kept: int) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.vocabulary import Action, ItemId, QueryId, UserId
+from fusion.people.served import ServedStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,7 @@ class Interaction:
         event_id: Identity of the event: counted once, however often it is delivered.
         weight: What the action is worth (settings, and the rating's value); 0 touches history only.
         vector: float32 unit vector of shape (dims,) of the item; None when the item is not indexed (yet).
+        session_id: The visit it belongs to, where the sender tells visits apart.
     """
 
     event_id: str
@@ -28,6 +30,22 @@ class Interaction:
     weight: float
     vector: NDArray[np.float32] | None = None
     query_id: QueryId | None = None
+    session_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One of a user's latest actions, in the order of event times: what a visit and a sequence are made of.
+
+    Args:
+        weight: What the action was worth; below 0 for what was disliked, 0 for a rating in the middle.
+        session_id: The visit it belongs to; None where the sender does not tell visits apart.
+    """
+
+    item_id: ItemId
+    weight: float
+    occurred_at_ms: int
+    session_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +57,8 @@ class Profile:
         strength: Sum of the absolute decayed weights behind the vector; 0 when cold.
         recent: Latest items touched, newest first; not recommended again.
         updated_at_ms: Event time of the newest interaction counted.
+        steps: Latest actions of a weight other than 0, and ratings, newest first; the same item as often as it was
+            acted on.
     """
 
     user_id: UserId
@@ -46,11 +66,17 @@ class Profile:
     strength: float
     recent: tuple[ItemId, ...]
     updated_at_ms: int
+    steps: tuple[Step, ...] = ()
 
 
 @runtime_checkable
 class PeopleStore(Protocol):
     """Profiles, trends and co-visitation. All methods raise ``RetryLater`` for transient trouble."""
+
+    @property
+    def served(self) -> ServedStore:
+        """What was shown to whom; erased together with the rest."""
+        ...
 
     async def record(self, interactions: Sequence[Interaction]) -> list[bool]:
         """Count each interaction once, in order.
@@ -78,6 +104,10 @@ class PeopleStore(Protocol):
 
     async def covisited(self, item_id: ItemId, count: int) -> list[tuple[ItemId, float]]:
         """Items touched by the same users near this one in time, with counts, highest first, ties by item id."""
+        ...
+
+    async def partners(self, item_ids: Sequence[ItemId], count: int) -> list[list[tuple[ItemId, float]]]:
+        """What ``covisited`` gives for each of several items, in as few round trips."""
         ...
 
     async def close(self) -> None:

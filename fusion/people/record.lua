@@ -1,10 +1,12 @@
--- Counts one interaction once, everywhere: profile, history, trends and pairs. Atomic: nothing else runs meanwhile.
+-- Counts one interaction once, everywhere: profile, history, steps, trends, pairs. Atomic: nothing else runs meanwhile.
 --
 -- KEYS  1 profile hash  2 event ids by time  3 history: items by time  4 touches: items acted on with a weight above
---       0, by time  5 when the user was forgotten  6 trends of the shard
+--       0, by time  5 steps: actions that tell of a taste, by time  6 when the user was forgotten
+--       7 trends of the shard
 -- ARGV  1 event id  2 item id  3 event time in ms  4 weight  5 the item's unit vector as float64, empty when unknown
 --       6 model  7 half-life in ms  8 trend half-life in ms  9 history kept  10 event ids kept  11 pair window in ms
 --       12 start of pair keys  13 trends kept  14 pairs kept  15 partners counted  16 idle time in ms
+--       17 the step, empty when it is none  18 steps kept
 -- The pair keys follow from the user's touches, so they cannot be named in KEYS; their hash tag is that of KEYS.
 -- Returns 1 when counted, 0 when counted before, too old to tell, or from before the user was forgotten.
 
@@ -16,7 +18,7 @@ local function exact(number)
 end
 
 local function is_new()
-  local forgotten_ms = redis.call('GET', KEYS[5])
+  local forgotten_ms = redis.call('GET', KEYS[6])
   if forgotten_ms and time_ms <= tonumber(forgotten_ms) then return false end
   -- An id this old may have been dropped from the window: it cannot be told from a replay, and must not count twice.
   local floor_ms = redis.call('HGET', KEYS[1], 'floor_ms')
@@ -60,15 +62,20 @@ local function add_to_history()
   end
 end
 
+local function add_to_steps()
+  redis.call('ZADD', KEYS[5], ARGV[3], ARGV[17])
+  redis.call('ZREMRANGEBYRANK', KEYS[5], 0, -tonumber(ARGV[18]) - 1)
+end
+
 local function add_to_trends()
   local log2_total = math.log(weight) / math.log(2) + time_ms / tonumber(ARGV[8])
-  local stored = redis.call('ZSCORE', KEYS[6], item_id)
+  local stored = redis.call('ZSCORE', KEYS[7], item_id)
   if stored then
     local high, low = math.max(log2_total, tonumber(stored)), math.min(log2_total, tonumber(stored))
     log2_total = high + math.log(1 + 2 ^ (low - high)) / math.log(2)
   end
-  redis.call('ZADD', KEYS[6], exact(log2_total), item_id)
-  redis.call('ZREMRANGEBYRANK', KEYS[6], 0, -tonumber(ARGV[13]) - 1)
+  redis.call('ZADD', KEYS[7], exact(log2_total), item_id)
+  redis.call('ZREMRANGEBYRANK', KEYS[7], 0, -tonumber(ARGV[13]) - 1)
 end
 
 local function count_pair(item, partner)
@@ -102,11 +109,12 @@ if not is_new() then return 0 end
 remember_event()
 if vector ~= '' and weight ~= 0 then add_to_profile() end
 add_to_history()
+if ARGV[17] ~= '' then add_to_steps() end
 if weight > 0 then
   add_to_trends()
   count_pairs()
 end
-for place = 1, 4 do
+for place = 1, 5 do
   redis.call('PEXPIRE', KEYS[place], idle_ms)
 end
 return 1

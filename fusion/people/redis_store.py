@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from operator import add
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,15 +13,19 @@ from fusion.people.checks import check_interaction, check_user_id, highest
 from fusion.people.decay import add_log2, backward, decayed
 from fusion.people.layout import (
     COVISITS_KEPT,
-    IDLE_HALF_LIVES,
     PARTNERS_COUNTED,
     TRENDS_KEPT,
     PeopleKeys,
+    idle_ms,
+    is_step,
     pack_profile,
+    pack_step,
     profile_direction,
     unpack_profile,
+    unpack_step,
 )
 from fusion.people.protocol import Interaction, Profile
+from fusion.people.redis_served import RedisServedStore
 
 _RECORD: Final = Script(Path(__file__).with_name("record.lua"))
 _FORGET: Final = Script(Path(__file__).with_name("forget.lua"))
@@ -47,6 +52,7 @@ class RedisPeopleStore:
         self._model = model
         self._keys = PeopleKeys(redis.prefix, redis.shards, model)
         self._connection = RedisConnection(redis)
+        self.served = RedisServedStore(self._connection, self._keys, people)
 
     async def record(self, interactions: Sequence[Interaction]) -> list[bool]:
         """Count each interaction once, in order; see ``PeopleStore.record``."""
@@ -77,7 +83,9 @@ class RedisPeopleStore:
             interaction.weight,
             vector,
         ]
-        return keys, [*event, str(self._model), *self._rules(shard)]
+        step = pack_step(interaction) if is_step(interaction) else ""
+        rules = [*self._rules(shard), step, self._people.steps]
+        return keys, [*event, str(self._model), *rules]
 
     def _rules(self, shard: int) -> list[Argument]:
         people = self._people
@@ -91,18 +99,19 @@ class RedisPeopleStore:
             TRENDS_KEPT,
             COVISITS_KEPT,
             PARTNERS_COUNTED,
-            max(int(people.half_life_s * 1000.0 * IDLE_HALF_LIVES), 1),
+            idle_ms(people.half_life_s),
         ]
 
     async def profile(self, user_id: UserId, *, now_ms: int) -> Profile | None:
         """Read a profile as of ``now_ms``; see ``PeopleStore.profile``."""
         check_user_id(user_id)
-        profile_key, _, history_key, _ = self._keys.user(user_id)
+        profile_key, _, history_key, _, steps_key = self._keys.user(user_id)
         fields = [f"{name}:{self._model}" for name in ("vector", "strength", "reference_ms")]
-        stored, history = await self._connection.ask(
+        stored, history, steps = await self._connection.ask(
             [
                 ("HMGET", profile_key, *fields, "updated_ms"),
                 ("ZRANGE", history_key, 0, -1, "REV", "WITHSCORES"),
+                ("ZRANGE", steps_key, 0, -1, "REV", "WITHSCORES"),
             ]
         )
         vector, strength, reference_ms, updated_ms = stored
@@ -115,6 +124,7 @@ class RedisPeopleStore:
             strength=0.0 if vector is None else self._strength(float(strength), int(float(reference_ms)), now_ms),
             recent=tuple(item_id for item_id, _ in recent),
             updated_at_ms=int(updated_ms),
+            steps=tuple(unpack_step(*step) for step in zip(steps[::2], map(int, steps[1::2]), strict=True)),
         )
 
     def _strength(self, amount: float, reference_ms: int, now_ms: int) -> float:
@@ -123,41 +133,56 @@ class RedisPeopleStore:
     async def forget(self, user_id: UserId, *, occurred_at_ms: int) -> bool:
         """Erase a user; see ``PeopleStore.forget``."""
         check_user_id(user_id)
-        keys = [*self._keys.user(user_id), self._keys.forgotten(user_id)]
-        (erased,) = await self._connection.ask(_FORGET.commands([(keys, [occurred_at_ms])]))
+        users = self._keys.served_users(self._keys.shard_of(user_id))
+        keys = [self._keys.forgotten(user_id), users, *self._keys.everything(user_id)]
+        kept_ms = max(int(self._people.forgotten_kept_s * 1000.0), 1)
+        (erased,) = await self._connection.ask(_FORGET.commands([(keys, [occurred_at_ms, kept_ms, user_id])]))
         return bool(erased)
 
     async def trends(self, count: int, *, now_ms: int) -> list[tuple[ItemId, float]]:
         """The items most acted on lately; see ``PeopleStore.trends``."""
-        logs = await self._merged(self._keys.trends, 2 * count, add_log2)
+        logs = await self._merged_trends(2 * count)
         half_life_s = self._people.trend_half_life_s
         return [(item_id, backward(log2, now_ms, half_life_s)) for item_id, log2 in highest(logs, count)]
 
-    async def covisited(self, item_id: ItemId, count: int) -> list[tuple[ItemId, float]]:
-        """Items touched near this one; see ``PeopleStore.covisited``."""
-        counts = await self._merged(
-            lambda shard: self._keys.covisits(shard, item_id), 2 * COVISITS_KEPT, lambda one, other: one + other
-        )
-        return highest(counts, count)
-
-    async def _merged(self, key: Callable[[int], str], most: int, add: Callable[[float, float], float]) -> Scores:
+    async def _merged_trends(self, most: int) -> Scores:
         """Totals over all shards of the items that are high in any: found in one round, added up in a second."""
-        tops = await self._ask_each(lambda shard: ("ZRANGE", key(shard), 0, most - 1, "REV", "WITHSCORES"))
+        tops = await self._ask_each(
+            lambda shard: [("ZRANGE", self._keys.trends(shard), 0, most - 1, "REV", "WITHSCORES")]
+        )
         if len(tops) == 1:
-            return _scores(tops[0])
-        named = list(dict.fromkeys(item_id for top in tops for item_id in _scores(top)))
+            return _scores(tops[0][0])
+        named = list(dict.fromkeys(item_id for (top,) in tops for item_id in _scores(top)))
         if not named:
             return {}
         totals: Scores = {}
-        for scores in await self._ask_each(lambda shard: ("ZMSCORE", key(shard), *named)):
-            for item_id, score in zip(named, scores, strict=True):
-                if score is not None:
-                    totals[item_id] = add(totals[item_id], float(score)) if item_id in totals else float(score)
+        for (scores,) in await self._ask_each(lambda shard: [("ZMSCORE", self._keys.trends(shard), *named)]):
+            there = {item_id: float(score) for item_id, score in zip(named, scores, strict=True) if score is not None}
+            _join(totals, there, add_log2)
         return totals
 
-    async def _ask_each(self, command: Callable[[int], Command]) -> list[Any]:
-        replies = await asyncio.gather(*(self._connection.ask([command(shard)]) for shard in range(self._keys.shards)))
-        return [reply for (reply,) in replies]
+    async def covisited(self, item_id: ItemId, count: int) -> list[tuple[ItemId, float]]:
+        """Items touched near this one; see ``PeopleStore.covisited``."""
+        return (await self.partners([item_id], count))[0]
+
+    async def partners(self, item_ids: Sequence[ItemId], count: int) -> list[list[tuple[ItemId, float]]]:
+        """The same for each of several items, one round trip a shard; see ``PeopleStore.partners``.
+
+        An item has at most twice ``COVISITS_KEPT`` partners in a shard, so all of them are read and add up exactly.
+        """
+        if not item_ids:
+            return []
+        found = await self._ask_each(
+            lambda shard: [("ZRANGE", self._keys.covisits(shard, each), 0, -1, "WITHSCORES") for each in item_ids]
+        )
+        totals: list[Scores] = [{} for _ in item_ids]
+        for replies in found:
+            for total, reply in zip(totals, replies, strict=True):
+                _join(total, _scores(reply), add)
+        return [highest(total, count) for total in totals]
+
+    async def _ask_each(self, commands: Callable[[int], Sequence[Command]]) -> list[list[Any]]:
+        return await asyncio.gather(*(self._connection.ask(commands(shard)) for shard in range(self._keys.shards)))
 
     async def close(self) -> None:
         """Give back connections."""
@@ -166,3 +191,8 @@ class RedisPeopleStore:
 
 def _scores(reply: Sequence[bytes]) -> Scores:
     return {ItemId(name.decode()): float(score) for name, score in zip(reply[::2], reply[1::2], strict=True)}
+
+
+def _join(totals: Scores, more: Scores, joined: Callable[[float, float], float]) -> None:
+    for item_id, score in more.items():
+        totals[item_id] = joined(totals[item_id], score) if item_id in totals else score

@@ -1,9 +1,8 @@
 """The encoder contract, run by every implementation: what batching and the index rely on."""
 
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
-from tempfile import mkdtemp
+from functools import cache, partial
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -25,6 +24,7 @@ from encoders.base import (
 from encoders.batching import DeviceBatcher
 from encoders.deterministic import deterministic_encoders
 from encoders.registry import load_encoders
+from tests.scratch import scratch_folder
 
 RATE_HZ = 16_000
 
@@ -110,7 +110,7 @@ def untrained() -> EncoderSet:
     from encoders.modalities.builtin import BuiltinImageEncoder, BuiltinSpeechEncoder, BuiltinTextEncoder
     from tests.builtin_weights import save_random_weights
 
-    folder = save_random_weights(Path(mkdtemp(prefix="untrained-")))
+    folder = save_random_weights(scratch_folder("untrained-"))
     manifest, cpu = load_manifest(folder), torch.device("cpu")
     classes = (BuiltinTextEncoder, BuiltinImageEncoder, BuiltinSpeechEncoder)
     encoders = {each.modality: each(manifest, cpu, folder) for each in classes}
@@ -123,18 +123,40 @@ def tiny() -> EncoderSet:
     from encoders.alignment.heads import LinearHead, save_head
     from tests.tiny_models import DIMS, save_clap, save_clip, write_profile
 
-    folder = Path(mkdtemp(prefix="tiny-models-"))
+    folder = scratch_folder("tiny-models-")
     save_clip(folder / "clip")
     save_clap(folder / "clap")
     save_head(LinearHead(DIMS, DIMS), folder / "heads", Modality.AUDIO)
     return load_encoders(ModelSettings(profile=str(write_profile(folder)), device="cpu", threads=1))
 
 
+@cache
+def published(name: str) -> EncoderSet:
+    """One published architecture through transformers, on a small random checkpoint."""
+    from tests.tiny_models import write_alone
+
+    profile = write_alone(scratch_folder("tiny-models-"), name)
+    return load_encoders(ModelSettings(profile=str(profile), device="cpu", threads=1))
+
+
+PUBLISHED: dict[str, tuple[Modality, ...]] = {
+    "clip": (Modality.TEXT, Modality.IMAGE),
+    "siglip": (Modality.TEXT, Modality.IMAGE),
+    "naflex": (Modality.TEXT, Modality.IMAGE),
+    "clap": (Modality.TEXT, Modality.AUDIO),
+    "chinese-clip": (Modality.TEXT, Modality.IMAGE),
+    "metaclip-2": (Modality.TEXT, Modality.IMAGE),
+    "align": (Modality.TEXT, Modality.IMAGE),
+    "sentence": (Modality.TEXT,),
+    "xlm-roberta": (Modality.TEXT,),
+    "pe-av": (Modality.TEXT, Modality.IMAGE, Modality.AUDIO),
+}
 IMPLEMENTATIONS: dict[str, tuple[Callable[[], EncoderSet], tuple[Modality, ...]]] = {
     "deterministic": (deterministic, tuple(GOOD)),
     "builtin": (builtin, (Modality.TEXT, Modality.IMAGE, Modality.AUDIO)),
     "untrained": (untrained, (Modality.TEXT, Modality.IMAGE, Modality.AUDIO)),
     "clip-clap": (tiny, (Modality.TEXT, Modality.IMAGE, Modality.AUDIO)),
+    **{name: (partial(published, name), modalities) for name, modalities in PUBLISHED.items()},
 }
 CASES = [(name, modality) for name, (_, modalities) in IMPLEMENTATIONS.items() for modality in modalities]
 
@@ -143,6 +165,8 @@ CASES = [(name, modality) for name, (_, modalities) in IMPLEMENTATIONS.items() f
 def case(request: pytest.FixtureRequest) -> tuple[EncoderSet, Modality]:
     """Each implementation with each modality that it encodes."""
     name, modality = request.param
+    if name == "pe-av" and find_spec("timm") is None:
+        pytest.skip("PE-AV's pictures are read by timm, which is not installed: pip install 'crosscurrent[pe-av]'")
     try:
         return IMPLEMENTATIONS[name][0](), modality
     except Misconfigured as exc:

@@ -11,7 +11,7 @@ from config.errors import Misconfigured, RejectEvent
 from config.settings import PeopleSettings, RedisSettings
 from config.vocabulary import Action, ItemId, UserId
 from fusion.people.memory_store import MemoryPeopleStore
-from fusion.people.protocol import Interaction, PeopleStore
+from fusion.people.protocol import Interaction, PeopleStore, Step
 from fusion.people.redis_store import RedisPeopleStore
 from tests.fusion_builders import DIMS, MODEL, unit
 
@@ -19,7 +19,7 @@ KINDS = ("memory", "redis with 1 shard", "redis with 4 shards")
 NOW_MS = 1_760_000_000_000
 HOUR_MS = 3_600_000
 SETTINGS = PeopleSettings(
-    half_life_s=7200, trend_half_life_s=3600, history=5, remembered_events=20, covisit_window_s=1800
+    half_life_s=7200, trend_half_life_s=3600, history=5, steps=4, remembered_events=20, covisit_window_s=1800
 )
 ANN, BOB = UserId("ann"), UserId("bob")
 
@@ -155,6 +155,46 @@ class TestProfiles:
         assert profile is not None
         assert profile.recent == ("d", "g", "f", "e", "c")
         assert profile.updated_at_ms == NOW_MS + 100
+
+
+class TestSteps:
+    """What a user did last, in order."""
+
+    async def test_they_are_newest_first_with_what_a_visit_needs(self, store: PeopleStore) -> None:
+        """Item, weight, time and session, as often as it was acted on; a middling rating too, not what was shown."""
+        await store.record([act("1", "a", session_id="s"), act("2", "b", weight=-1.5, occurred_at_ms=NOW_MS + 2)])
+        await store.record([act("3", "a", occurred_at_ms=NOW_MS + 1), act("4", "c", weight=0.0)])
+        await store.record([act("5", "d", weight=0.0, action=Action.RATE, occurred_at_ms=NOW_MS + 3)])
+
+        profile = await store.profile(ANN, now_ms=NOW_MS)
+
+        assert profile is not None
+        assert profile.steps == (
+            Step(item_id=ItemId("d"), weight=0.0, occurred_at_ms=NOW_MS + 3),
+            Step(item_id=ItemId("b"), weight=-1.5, occurred_at_ms=NOW_MS + 2),
+            Step(item_id=ItemId("a"), weight=1.0, occurred_at_ms=NOW_MS + 1),
+            Step(item_id=ItemId("a"), weight=1.0, occurred_at_ms=NOW_MS, session_id="s"),
+        )
+
+    async def test_they_are_bounded_and_replays_add_none(self, store: PeopleStore) -> None:
+        """Four are kept here, the newest by event time, whatever order they come in."""
+        events = [act(name, name, occurred_at_ms=NOW_MS + place) for place, name in enumerate("abcdef")]
+        for order in (events, events[::-1]):
+            await store.record(order)
+
+        profile = await store.profile(ANN, now_ms=NOW_MS)
+
+        assert profile is not None
+        assert [step.item_id for step in profile.steps] == list("fedc")
+
+    async def test_their_order_does_not_depend_on_the_order_of_arrival(self, store: PeopleStore) -> None:
+        """Equal times are ordered by the event's id."""
+        for number, order in enumerate(permutations("abc")):
+            user = UserId(f"user-{number}")
+            await store.record([act(name, name, user_id=user) for name in order])
+            profile = await store.profile(user, now_ms=NOW_MS)
+            assert profile is not None
+            assert [step.item_id for step in profile.steps] == list("cba")
 
 
 class TestCountingOnce:
@@ -302,6 +342,21 @@ class TestPairs:
 
         assert await store.covisited(ItemId("x"), 2) == [("c", 2.0), ("a", 1.0)]
 
+    async def test_partners_of_many_are_those_of_each(self, store: PeopleStore) -> None:
+        """Also where some have none, and over users of all shards."""
+        for number in range(12):
+            user = UserId(f"user-{number}")
+            await store.record([act("1", "x", user_id=user), act("2", "abc"[number % 3], user_id=user)])
+            await store.record([act("3", "y", user_id=user, occurred_at_ms=NOW_MS + HOUR_MS)])
+        items = [ItemId(name) for name in ("x", "y", "a", "none")]
+
+        partners = await store.partners(items, 2)
+
+        assert partners == [await store.covisited(item_id, 2) for item_id in items]
+        assert partners[0] == [("a", 4.0), ("b", 4.0)]
+        assert partners[3] == []
+        assert await store.partners([], 2) == []
+
 
 class TestRefusing:
     """Wrong input names the field."""
@@ -312,6 +367,7 @@ class TestRefusing:
             ({"user_id": ""}, "user_id"),
             ({"event_id": "x" * 600}, "event_id"),
             ({"item_id": "\ud800"}, "item_id"),
+            ({"session_id": ""}, "session_id"),
             ({"weight": float("nan")}, "value"),
         ],
     )
@@ -335,5 +391,5 @@ class TestRefusing:
 
         profile = await store.profile(UserId(name), now_ms=NOW_MS)
         assert profile is not None
-        assert set(profile.recent) == {name, "other"}
+        assert set(profile.recent) == {step.item_id for step in profile.steps} == {name, "other"}
         assert await store.covisited(ItemId(name), 2) == [("other", 1.0)]

@@ -1,5 +1,6 @@
 """The commands against a running system named by a settings file, as an operator uses them."""
 
+import base64
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import yaml
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from tests.scenes import ARTICLE, SCENES, TOPICS, clip_of_scenes, scene_at, topic_of
 from workers.operate.cli import app
 from workers.operate.cli_options import Options
 from workers.operate.system import System
@@ -102,11 +104,40 @@ def test_tables_are_printed_for_people(run: Run) -> None:
     assert "unknown_item" in unknown.stdout
 
 
+def test_an_article_and_a_clip_are_summarised(run: Run, tmp_path: Path) -> None:
+    """Each topic has its passage and each scene its frame, with places; parts steer; a table is printed for people."""
+    clip = base64.b64encode(clip_of_scenes()).decode()
+    items = [
+        {"type": "content.upsert", "item_id": "article", "modalities": {"text": {"text": ARTICLE, "language": "en"}}},
+        {"type": "content.upsert", "item_id": "clip", "modalities": {"video": {"data": clip}}},
+    ]
+    done = run("publish", "content", "-", input=lines(*items))
+    assert done.exit_code == 0, done.output
+    answered(run, "summarize", "--item", "article")
+    answered(run, "summarize", "--item", "clip")
+
+    summary = answered(run, "summarize", "--item", "clip", "--item", "article", "--frames", "5")["summary"]
+    assert [topic_of(each["text"]) for each in summary["passages"]] == list(TOPICS)
+    assert all(ARTICLE[each["start"] : each["end"]] == each["text"] for each in summary["passages"])
+    assert [scene_at(each["time_s"]) for each in summary["frames"]] == list(range(SCENES))
+    assert {each["item_id"] for each in summary["frames"]} == {"clip"}
+
+    steered = answered(run, "summarize", "--item", "article", "--text", "concert", "--passages", "1")["summary"]
+    assert topic_of(steered["text"]) == "concert"
+    found = answered(run, "summarize", "--text", "harbour boats", "--k", "1")
+    assert [hit["item_id"] for hit in found["hits"]] == ["article"]
+    shown = run("summarize", "--item", "clip")
+    assert shown.exit_code == 0
+    assert "frame" in shown.stdout
+    assert "0:0" in shown.stdout
+    assert run("summarize", "--item", "never-published").exit_code == 1
+
+
 def test_topics_and_doctor_find_all_well(run: Run) -> None:
     """Nothing differs, nothing is missing."""
     listed = run("topics", "list")
     assert listed.exit_code == 0, listed.output
-    assert listed.stdout.count("as it should be") == 7
+    assert listed.stdout.count("as it should be") == 8
     well = run("doctor")
     assert well.exit_code == 0, well.output
     assert "trouble" not in well.stdout

@@ -83,11 +83,12 @@ def test_every_item_is_indexed_and_found(seen: dict[str, Any]) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_every_kind_of_question_is_answered(seen: dict[str, Any]) -> None:
-    """Words, pictures, voices, mixtures, filters, recommendations and neighbours; each hit with its modalities."""
+    """Questions of every kind and modality have hits, each with its modalities."""
     queries = {query["name"]: query for query in seen["report"]["queries"]}
     assert len(queries) >= 8
     assert {query["kind"] for query in queries.values()} == {"search", "recommend", "similar"}
-    assert {part for query in queries.values() for part in query["modalities"]} == {"text", "image", "audio"}
+    asked = {part for query in queries.values() for part in query["modalities"]}
+    assert asked == {"text", "image", "audio", "location", "sensor"}
     for query in queries.values():
         assert query["hits"], query["name"]
         assert query["latency_ms"] > 0
@@ -108,6 +109,19 @@ def test_cats_are_found_by_word_picture_and_voice(seen: dict[str, Any], name: st
     """A cat is among the first three pictures, whichever way it is asked for."""
     [query] = [query for query in seen["report"]["queries"] if query["name"] == name]
     assert any("cat" in hit["label"] for hit in query["hits"][:3]), query["hits"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(PROFILE != "builtin", reason="the built-in weights are not here: the others know no places")
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [("clip", "rocket"), ("place", "flag: Japan"), ("readings", "cloud with lightning and rain")],
+)
+def test_clips_places_and_readings_find_what_they_show(seen: dict[str, Any], name: str, wanted: str) -> None:
+    """What a clip shows, where a place lies and what the weather was is among the first three."""
+    [query] = [query for query in seen["report"]["queries"] if query["name"] == name]
+    assert any(wanted in hit["label"] for hit in query["hits"][:3]), query["hits"]
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ def test_creating_twice_changes_nothing(kafka_bootstrap: str, prefix: str) -> No
     for _ in range(2):
         states = create_topics(wanted)
         assert {state.partitions for state in states} == {3}
-        assert len(states) == 7
+        assert len(states) == 8
         assert [difference for state in states for difference in state.differences] == []
 
 

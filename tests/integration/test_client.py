@@ -96,6 +96,19 @@ async def test_each_question_gets_its_own_answer(settings: Settings) -> None:
     assert [result.query_id for result in results] == [query["query_id"] for query in queries]
 
 
+async def test_a_summary_is_asked_of_items_and_of_words(settings: Settings) -> None:
+    """Items, what it should be about, and what it should hold, as a query event says them."""
+    async with echo_worker(settings), AsyncClient(settings) as client:
+        await client.summarize("a", "b", text="ships", summary={"passages": 5})
+        await client.summarize(text="ships")
+    asked = [json.loads(record.value) for record in await read_all(settings, Topic.QUERIES, 2)]
+    of_words, of_items = sorted(asked, key=lambda query: len(query["item_ids"]))
+    assert (of_items["kind"], of_items["item_ids"]) == ("summarize", ["a", "b"])
+    assert of_items["summary"]["passages"] == 5
+    assert of_items["parts"][0]["text"] == of_words["parts"][0]["text"] == "ships"
+    assert not of_words["item_ids"]
+
+
 async def test_an_answer_is_not_missed_by_a_new_client(settings: Settings) -> None:
     """The very first question is heard: the reader stands at the end before the question is sent."""
     async with echo_worker(settings):

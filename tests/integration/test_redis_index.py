@@ -17,7 +17,9 @@ from config.errors import Misconfigured, RetryLater
 from config.settings import RedisSettings
 from config.vocabulary import ItemId, Modality, ModelRef, Version
 from fusion.answer import answer
+from fusion.index import redis_shard
 from fusion.index.connection import Command, RedisConnection
+from fusion.index.filter_plan import Plan, Way
 from fusion.index.filters import parse_filter
 from fusion.index.protocol import FUSED, Item, VectorSearch, WriteOutcome
 from fusion.index.redis_index import RedisVectorIndex
@@ -139,6 +141,27 @@ class TestTrouble:
                     await attempt
             await away.close()
 
+    async def test_a_server_that_was_silent_answers_the_next_question_and_no_earlier_one(self, tmp_path: Path) -> None:
+        """Whoever gives up at a deadline leaves no reply behind that somebody else would read as theirs."""
+        with EmbeddedRedis(tmp_path) as own, redis.Redis.from_url(own.url) as client:
+            index = RedisVectorIndex(RedisSettings(url=own.url, max_connections=2), MODEL, DIMS)
+            await index.write([item(f"i{n}", vectors={Modality.TEXT: unit(n)}) for n in range(20)])
+            clock = asyncio.get_running_loop()
+            client.execute_command("CLIENT", "PAUSE", 800, "ALL")
+            began = clock.time()
+            given_up = [
+                asyncio.create_task(index.search([search(unit(n), count=3, deadline=began + 0.2)])) for n in range(4)
+            ]
+            for task in given_up:
+                with pytest.raises(RetryLater, match="deadline"):
+                    await task
+            assert clock.time() - began < 0.7
+
+            lists = [(await index.search([search(unit(n))])).neighbours[0] for n in range(20)]
+
+            assert [found[0].item_id for found in lists] == [f"i{n}" for n in range(20)]
+            await index.close()
+
     async def test_an_address_that_is_none_is_refused_without_its_password(self) -> None:
         """Secrets are never printed."""
         with pytest.raises(Misconfigured) as caught:
@@ -184,6 +207,143 @@ class TestTrouble:
         await other.close()
 
 
+class TestFilling:
+    """Whatever way a filtered search is begun, its list is filled."""
+
+    @pytest.fixture
+    async def filled(self, index: RedisVectorIndex) -> RedisVectorIndex:
+        """Of 1,500 items 30 are rare, spread over three shards."""
+        for start in range(0, 1500, 250):
+            await index.write(
+                [
+                    item(f"i{n}", vectors={Modality.TEXT: unit(n)}, attributes={"rare": int(n % 50 == 0)})
+                    for n in range(start, start + 250)
+                ]
+            )
+        return index
+
+    @pytest.mark.parametrize("way", Way)
+    @pytest.mark.parametrize("listed", [3, 1000])
+    @pytest.mark.parametrize("more", [None, Plan(Way.GRAPH, 2), Plan(Way.GRAPH, 100_000)])
+    async def test_a_short_list_is_filled_from_any_plan(
+        self, filled: RedisVectorIndex, way: Way, listed: int, more: Plan | None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Two steps through the graph find nothing rare; more steps, a listing or a scan find all of it."""
+        monkeypatch.setattr(redis_shard, "plan_filtered", lambda *_: Plan(way, 2))
+        monkeypatch.setattr(redis_shard, "wider", lambda *_: more)
+        monkeypatch.setattr(redis_shard, "LISTED", listed)
+
+        report = await filled.search([search(unit(3), filter=".rare == 1", count=25), search(unit(3))])
+
+        exact = sorted(range(0, 1500, 50), key=lambda n: -float(unit(n) @ unit(3)))[:25]
+        rare = {neighbour.item_id for neighbour in report.neighbours[0]}
+        assert len(rare) == 25
+        assert len(rare & {f"i{n}" for n in exact}) >= 24
+        assert (report.unfilled, len(report.neighbours[1])) == ((), 10)
+
+    async def test_a_list_that_there_is_no_time_to_fill_is_said_to_be_short(
+        self, filled: RedisVectorIndex, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What was found by then is the answer, and the ranking warns."""
+        monkeypatch.setattr(redis_shard, "plan_filtered", lambda *_: Plan(Way.GRAPH, 2))
+        filled._connection.__class__ = SlowScans
+        part = QueryPart(modality=Modality.TEXT, vector=unit(0))
+        now = asyncio.get_running_loop().time()
+
+        report = await filled.search([search(unit(3)), search(unit(0), filter=".rare == 1", deadline=now + 0.5)])
+        ranking = await answer(RankingRequest(parts=(part,), filter=".rare == 1", deadline=now + 1.5), filled, {})
+
+        assert (report.unfilled, report.failed_shards) == ((1,), ())
+        assert "filter" in ranking.warnings[0]
+        assert ranking.failed_shards == ()
+
+
+class SlowScans(RedisConnection):
+    """A connection over which looking at every item takes longer than anyone waits."""
+
+    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+        """As always, but for scans."""
+        if any("TRUTH" in command for command in commands):
+            await asyncio.sleep(30)
+        return await super().ask(commands)
+
+
+class TestCache:
+    """Items are sent once, and never believed unseen."""
+
+    async def test_what_is_held_is_not_sent_again(self, index: RedisVectorIndex) -> None:
+        """The second reading moves a word an item."""
+        await index.check()
+        names = [ItemId(f"i{place}") for place in range(600)]
+        await index.write([item(name, attributes={"name": name}) for name in names])
+        first = await index.fetch(names)
+        index._connection.__class__ = Weighing
+        second = await index.fetch(names)
+
+        assert {name: read.attributes for name, read in second.items()} == {name: {"name": name} for name in names}
+        assert all(second[name] is first[name] for name in names)
+        assert Weighing.vectors_sent == 0
+
+    async def test_a_flushed_and_refilled_store_is_another_store(self, index: RedisVectorIndex, server: Any) -> None:
+        """The same version may name something else then: before the store is named anew, and after."""
+        await index.check()
+        await index.write([item("a", attributes={"v": 1})])
+        await index.fetch([ItemId("a")])
+        server.delete(*server.keys(f"*{index._keys.prefix}*"))
+        assert await index.fetch([ItemId("a")]) == {}
+        await index.write([item("a", attributes={"v": 2})])
+
+        assert (await index.fetch([ItemId("a")]))[ItemId("a")].attributes == {"v": 2}
+        await index.check()
+        await index.fetch([ItemId("a")])
+        assert (await index.fetch([ItemId("a")]))[ItemId("a")].attributes == {"v": 2}
+
+    async def test_another_process_writes(self, index: RedisVectorIndex) -> None:
+        """As the content worker does: the query worker's next reading sees it."""
+        await index.check()
+        writer = RedisVectorIndex(index._settings, MODEL, DIMS)
+        for turn in range(50):
+            await writer.write([item("a", at_ms=turn, vectors={Modality.TEXT: unit(turn)}, attributes={"turn": turn})])
+            read = (await index.fetch([ItemId("a")]))[ItemId("a")]
+            assert read.attributes == {"turn": turn}
+            np.testing.assert_array_equal(read.vectors[Modality.TEXT], unit(turn))
+        await writer.close()
+
+    async def test_readers_and_writers_that_overlap_read_whole_items(self, index: RedisVectorIndex) -> None:
+        """Version, vectors and attributes belong together in every reading, under a cache too small for all."""
+        small = RedisVectorIndex(index._settings.model_copy(update={"item_cache_mb": 1}), MODEL, DIMS)
+        await small.check()
+        names = [ItemId(f"i{place}") for place in range(900)]
+
+        async def write() -> None:
+            for turn in range(5):
+                vectors = {Modality.TEXT: unit(turn)}
+                await index.write([item(n, at_ms=turn, vectors=vectors, attributes={"t": turn}) for n in names])
+
+        async def read() -> None:
+            for _ in range(8):
+                for each in (await small.fetch(names)).values():
+                    turn = each.version.occurred_at_ms
+                    assert each.attributes == {"t": turn}
+                    np.testing.assert_array_equal(each.vectors[Modality.TEXT], unit(turn))
+
+        await asyncio.gather(write(), read(), read())
+        assert {each.attributes["t"] for each in (await small.fetch(names)).values()} == {4}
+        await small.close()
+
+
+class Weighing(RedisConnection):
+    """Counts the vectors that come back."""
+
+    vectors_sent = 0
+
+    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+        """As always, and count."""
+        replies = await super().ask(commands)
+        Weighing.vectors_sent += sum(isinstance(each, list) for reply in replies for each in reply)
+        return replies
+
+
 class OneShardDown(RedisConnection):
     """A connection on which one shard's keys cannot be asked for."""
 
@@ -195,6 +355,25 @@ class OneShardDown(RedisConnection):
             message = "that shard is away"
             raise RetryLater(message)
         return await super().ask(commands)
+
+
+class OneShardHangs(OneShardDown):
+    """A connection on which one shard never answers."""
+
+    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+        """As always, but for that shard."""
+        if any(self.tag in str(word) for command in commands for word in command):
+            await asyncio.sleep(30)
+        return await super().ask(commands)
+
+
+class NotReadable(OneShardDown):
+    """A connection on which one shard's items cannot be read any more."""
+
+    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+        """As always, but for scripts on that shard."""
+        scripts = [command for command in commands if command[0] in {"EVAL", "EVALSHA"}]
+        return await (super().ask(commands) if scripts else RedisConnection.ask(self, commands))
 
 
 class TestFailedShards:
@@ -219,6 +398,47 @@ class TestFailedShards:
         assert {hit.item_id for hit in ranking.hits} == there
         assert ranking.failed_shards == (1,)
         assert "shards 1" in ranking.warnings[0]
+
+    async def test_a_shard_that_hangs_costs_no_more_than_the_deadline(
+        self, index: RedisVectorIndex, prefix: str
+    ) -> None:
+        """It counts as away: the others' answer comes in time, from the search and from the reading alike."""
+        names = [ItemId(f"i{place}") for place in range(60)]
+        await index.write([item(name, vectors={Modality.TEXT: unit(1)}) for name in names])
+        index._connection.__class__ = OneShardHangs
+        OneShardHangs.tag = f"{{{prefix}:1}}"
+        there = {name for name in names if index._keys.shard_of(name) != 1}
+        clock = asyncio.get_running_loop()
+        began = clock.time()
+
+        report = await index.search([search(unit(1), count=60, deadline=began + 0.3)])
+        read = await index.read(names, deadline=began + 0.6)
+        request = RankingRequest(
+            parts=(QueryPart(modality=Modality.TEXT, vector=unit(1)),), k=60, deadline=clock.time() + 1
+        )
+        ranking = await answer(request, index, {})
+
+        assert report.failed_shards == read.failed_shards == ranking.failed_shards == (1,)
+        assert {neighbour.item_id for neighbour in report.neighbours[0]} == set(read.items) == there
+        assert {hit.item_id for hit in ranking.hits} == there
+        assert clock.time() - began < 2
+
+    async def test_a_shard_that_goes_away_between_search_and_reading_leaves_the_others(
+        self, index: RedisVectorIndex, prefix: str
+    ) -> None:
+        """Its items are missing, and the ranking says so."""
+        names = [ItemId(f"i{place}") for place in range(60)]
+        await index.write([item(name, vectors={Modality.TEXT: unit(1)}) for name in names])
+        index._connection.__class__ = NotReadable
+        NotReadable.tag = f"{{{prefix}:2}}"
+        request = RankingRequest(parts=(QueryPart(modality=Modality.TEXT, vector=unit(1)),), k=60)
+
+        ranking = await answer(request, index, {})
+
+        assert {hit.item_id for hit in ranking.hits} == {name for name in names if index._keys.shard_of(name) != 2}
+        assert ranking.failed_shards == (2,)
+        with pytest.raises(RetryLater):
+            await index.fetch(names)
 
     async def test_without_any_shard_it_is_tried_again(self, index: RedisVectorIndex, prefix: str) -> None:
         """An empty answer would be a lie."""

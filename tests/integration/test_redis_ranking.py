@@ -18,7 +18,7 @@ from tests.fusion_builders import MODEL, clustered
 ITEMS, DIMS, QUERIES = 3000, 64, 500
 SHARDED_QUERIES = {1: QUERIES, 2: 120, 4: 120}  # one shard is the whole proof; more must give the same
 SEARCHED = (Modality.TEXT, Modality.IMAGE, Modality.AUDIO)
-STRATEGIES = (FusionStrategy.WEIGHTED_MEAN, FusionStrategy.MAX, FusionStrategy.RRF, FusionStrategy.NONE)
+STRATEGIES = tuple(FusionStrategy)
 CALIBRATION = {
     (query, item): Background(mean=0.2 + 0.05 * row - 0.03 * column, std=0.1 + 0.02 * row + 0.03 * column)
     for row, query in enumerate(SEARCHED)

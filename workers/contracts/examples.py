@@ -69,14 +69,37 @@ RESULT: dict[str, Any] = {
             "rank": 1,
             "item_id": "cat-face",
             "score": 0.93,
-            "modality_scores": {"image": {"similarity": 0.91, "calibrated": 0.997, "weight": 0.6}},
+            "modality_scores": {"image": {"similarity": 0.91, "calibrated": 0.997, "weight": 1.0, "rank": 1}},
             "attributes": {"category": "animals", "year": 2024},
             "because": ["its image is near your text"],
+            "explanation": {
+                "pairs": [
+                    {
+                        "part": 0,
+                        "query": "text",
+                        "item": "image",
+                        "similarity": 0.91,
+                        "calibrated": 0.997,
+                        "deviations": 9.1,
+                        "weight": 1.0,
+                        "rank": 1,
+                    }
+                ],
+                "contributions": {"content": 0.93},
+                "age_s": 178.1,
+            },
         }
     ],
     "timings_ms": {"queue": 1.8, "encode": 6.2, "search": 3.1, "fuse": 0.7, "total": 12.4},
     "candidates": 412,
     "model": "builtin@2",
+    "explanation": {
+        "strategy": "rrf",
+        "similarity": "cosine",
+        "missing": "renormalise",
+        "constants": {"rrf_k": 60.0, "rank_depth": 50.0},
+        "weights": {"image": 1.0},
+    },
 }
 
 ITEM_VECTORS: dict[str, Any] = {
@@ -88,6 +111,10 @@ ITEM_VECTORS: dict[str, Any] = {
     "dims": 2,
     "vectors": {"text": "mpkZP83MTD8="},
     "attributes": {"category": "places"},
+    "segments": [
+        {"modality": "text", "source": "text", "start": 0, "end": 9, "text": "港の朝、船が帰る。", "codes": "X38="},
+        {"modality": "image", "source": "video", "start": 1.5, "end": 1.5, "codes": "f0A="},
+    ],
 }
 
 USER_PROFILE: dict[str, Any] = {
@@ -97,6 +124,20 @@ USER_PROFILE: dict[str, Any] = {
     "vector": "mpkZP83MTD8=",
     "strength": 1.5,
     "recent": ["kanagawa-0042"],
+    "steps": [{"item_id": "kanagawa-0042", "weight": 1.5, "at_ms": 1777636980000, "session_id": "s-3"}],
+}
+
+TAG_COUNTS: dict[str, Any] = {
+    "type": "tag.counts",
+    "occurred_at": "2026-05-01T12:04:11Z",
+    "label_set": "sentiment",
+    "partition": 2,
+    "window_start": "2026-05-01T12:00:00Z",
+    "window_end": "2026-05-01T12:05:00Z",
+    "counts": {"positive": 12, "neutral": 31, "negative": 3},
+    "items": 52,
+    "through_offset": 1042,
+    "watermark": "2026-05-01T12:04:10.250Z",
 }
 
 DEAD_LETTER: dict[str, Any] = {

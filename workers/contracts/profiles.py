@@ -11,9 +11,27 @@ from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter
 
 from config.vocabulary import ModelRef
-from fusion.people.protocol import Profile
-from workers.contracts.base import Event, WireItemId, WireUserId
+from fusion.people.protocol import Profile, Step
+from workers.contracts.base import Event, Wire, WireId, WireItemId, WireUserId
 from workers.contracts.vectors import PackedVector, pack_vector, unpack_vector
+
+
+class UserStep(Wire):
+    """One of a user's latest actions."""
+
+    item_id: WireItemId
+    """On what."""
+    weight: float
+    """What it was worth; below 0 for what was disliked, 0 for a rating in the middle."""
+    at_ms: int
+    """Event time, in milliseconds since 1970."""
+    session_id: WireId | None = None
+    """The visit it belongs to."""
+
+    @classmethod
+    def of(cls, step: Step) -> Self:
+        """Write a step."""
+        return cls(item_id=step.item_id, weight=step.weight, at_ms=step.occurred_at_ms, session_id=step.session_id)
 
 
 class UserProfile(Event):
@@ -31,6 +49,8 @@ class UserProfile(Event):
     """Sum of the absolute decayed weights behind the vector."""
     recent: tuple[WireItemId, ...] = ()
     """Latest items touched, newest first."""
+    steps: tuple[UserStep, ...] = ()
+    """Latest actions that shape the taste, newest first: the visit, and what a sequence model reads."""
 
     @classmethod
     def of(cls, profile: Profile, model: ModelRef, as_of: datetime) -> Self:
@@ -43,6 +63,7 @@ class UserProfile(Event):
             vector=None if profile.vector is None else pack_vector(profile.vector),
             strength=profile.strength,
             recent=profile.recent,
+            steps=tuple(UserStep.of(step) for step in profile.steps),
         )
 
     def unpacked(self) -> NDArray[np.float32] | None:

@@ -19,6 +19,7 @@ from workers.contracts.interaction import INTERACTION_EVENTS, Interaction, UserF
 from workers.contracts.profiles import USER_PROFILES, UserProfile
 from workers.contracts.query import QUERIES, Query
 from workers.contracts.result import RESULTS, Result
+from workers.contracts.tag_counts import TAG_COUNTS, TagCounts
 from workers.contracts.topics import Topic
 from workers.contracts.vectors import ITEM_VECTORS, ItemVectors
 
@@ -92,6 +93,14 @@ CHANNELS = (
         summary="Compacted: what each user likes now.",
         adapter=USER_PROFILES,
         messages={UserProfile: examples.USER_PROFILE},
+    ),
+    Channel(
+        topic=Topic.TAG_COUNTS,
+        action="send",
+        key="label_set:window_start:window length in seconds:partition",
+        summary="Compacted: items of each window of event time by label, one record a partition of the content topic.",
+        adapter=TAG_COUNTS,
+        messages={TagCounts: examples.TAG_COUNTS},
     ),
     Channel(
         topic=Topic.DEAD_LETTERS,

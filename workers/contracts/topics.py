@@ -18,6 +18,7 @@ class Topic(StrEnum):
     RESULTS = "results"
     VECTORS = "vectors"
     PROFILES = "profiles"
+    TAG_COUNTS = "tag-counts"
     DEAD_LETTERS = "dead-letters"
 
     def named(self, prefix: str) -> str:
@@ -30,7 +31,10 @@ class TopicSpec:
     """How a topic is created.
 
     Args:
-        compacted: Keep the last record of each key for ever, instead of every record for ``retention_ms``.
+        compacted: Keep the last record of each key, instead of every record.
+        retention_ms: How long a record is kept; -1 for ever.
+        segment_ms: How long the broker appends to one file, which it compacts only once it is done with it; the
+            broker's own choice when None.
     """
 
     name: str
@@ -39,14 +43,21 @@ class TopicSpec:
     compacted: bool
     retention_ms: int
     max_message_bytes: int
+    segment_ms: int | None = None
 
     def config(self) -> dict[str, str]:
         """Topic configuration in the broker's own terms."""
-        kept = {"cleanup.policy": "compact"} if self.compacted else {"retention.ms": str(self.retention_ms)}
+        kept: dict[str, str] = {}
+        if self.compacted:
+            kept["cleanup.policy"] = "compact" if self.retention_ms < 0 else "compact,delete"
+        if not self.compacted or self.retention_ms >= 0:
+            kept["retention.ms"] = str(self.retention_ms)
+        if self.segment_ms is not None:
+            kept["segment.ms"] = str(self.segment_ms)
         return kept | {"max.message.bytes": str(self.max_message_bytes)}
 
 
-_COMPACTED = frozenset({Topic.VECTORS, Topic.PROFILES})
+_COMPACTED = frozenset({Topic.VECTORS, Topic.PROFILES, Topic.TAG_COUNTS})
 # Results are read at once by whoever asked; content is what `reindex` reads, so it is kept for ever.
 _RETENTION_MS = {
     Topic.CONTENT: -1,
@@ -54,7 +65,10 @@ _RETENTION_MS = {
     Topic.QUERIES: DAY_MS,
     Topic.RESULTS: DAY_MS,
     Topic.DEAD_LETTERS: 30 * DAY_MS,
+    Topic.TAG_COUNTS: 30 * DAY_MS,
 }
+# A content worker reads what it counted before, and windows that are open get a record a second: an hour of them.
+_SEGMENT_MS = {Topic.TAG_COUNTS: DAY_MS // 24}
 
 # Base64 makes bytes a third larger and a dead letter wraps the original once more.
 _WRAPPING_FACTOR = 2
@@ -70,6 +84,7 @@ def topic_specs(settings: KafkaSettings) -> list[TopicSpec]:
             compacted=topic in _COMPACTED,
             retention_ms=_RETENTION_MS.get(topic, -1),
             max_message_bytes=settings.max_event_bytes * (_WRAPPING_FACTOR if topic is Topic.DEAD_LETTERS else 1),
+            segment_ms=_SEGMENT_MS.get(topic),
         )
         for topic in Topic
     ]

@@ -4,6 +4,7 @@ The key is the ``item_id``; a deleted item ends as a record without value, which
 """
 
 import base64
+from collections.abc import Sequence
 from typing import Annotated, Self
 
 import numpy as np
@@ -11,11 +12,16 @@ from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter, model_validator
 
 from config.vocabulary import Attributes, ItemId, Modality, ModelRef, Version
+from fusion.index.protocol import Segment
 from workers.contracts.attributes import AttributeName, AttributeValue
-from workers.contracts.base import Event, WireItemId
+from workers.contracts.base import Event, Wire, WireItemId
 
 PackedVector = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]+={0,2}$")]
 """A vector's float32 numbers, little-endian, as base64."""
+
+
+PackedCodes = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$")]
+"""A direction's int8 numbers as base64."""
 
 
 def pack_vector(vector: NDArray[np.float32]) -> str:
@@ -30,6 +36,43 @@ def unpack_vector(packed: str) -> NDArray[np.float32]:
         ValueError: If it is not base64 of whole float32 numbers.
     """
     return np.frombuffer(base64.b64decode(packed, validate=True), dtype="<f4").astype(np.float32)
+
+
+class ItemSegment(Wire):
+    """A piece of an item that a summary may show: a passage, a frame or a stretch of sound."""
+
+    modality: Modality
+    """How it was encoded: ``text``, ``image`` or ``audio``."""
+    source: Modality
+    """What of the item its place counts in: a clip's frames and track lie in ``video``."""
+    start: float | None = None
+    """Where it begins, in characters or seconds; absent for a still picture."""
+    end: float | None = None
+    """Where it ends."""
+    text: str = ""
+    """A passage's words."""
+    codes: PackedCodes = ""
+    """Its direction, one int8 a dimension, as base64; empty where the item's own vector stands for it."""
+
+    @classmethod
+    def of(cls, segment: Segment) -> Self:
+        """Write a segment."""
+        codes = base64.b64encode(segment.codes).decode()
+        return cls(
+            modality=segment.modality,
+            source=segment.source,
+            start=segment.start,
+            end=segment.end,
+            text=segment.text,
+            codes=codes,
+        )
+
+    def unpacked(self) -> Segment:
+        """Read it back."""
+        codes = base64.b64decode(self.codes, validate=True)
+        return Segment(
+            modality=self.modality, source=self.source, start=self.start, end=self.end, text=self.text, codes=codes
+        )
 
 
 class ItemVectors(Event):
@@ -47,9 +90,11 @@ class ItemVectors(Event):
     """Length of every vector."""
     vectors: Annotated[dict[Modality, PackedVector], Field(min_length=1)]
     """One unit vector a modality: little-endian float32, as base64."""
-    # Location adds two names to what the sender may give, so the sender's bound of 64 is not repeated here.
+    # Location and each label set add two names to the sender's, so the sender's bound of 64 is not repeated here.
     attributes: dict[AttributeName, AttributeValue] = Field(default_factory=dict)
     """What filters see and results show."""
+    segments: tuple[ItemSegment, ...] = ()
+    """What summaries are made of, in reading order."""
 
     @model_validator(mode="after")
     def _vectors_have_their_length(self) -> Self:
@@ -57,6 +102,10 @@ class ItemVectors(Event):
             length = len(unpack_vector(packed))
             if length != self.dims:
                 msg = f"the vector of {modality} has {length} numbers, not {self.dims}"
+                raise ValueError(msg)
+        for place, segment in enumerate(self.segments):
+            if segment.codes and (length := len(segment.unpacked().codes)) != self.dims:
+                msg = f"segments[{place}] has {length} codes, not {self.dims}"
                 raise ValueError(msg)
         return self
 
@@ -68,6 +117,8 @@ class ItemVectors(Event):
         model: ModelRef,
         vectors: dict[Modality, NDArray[np.float32]],
         attributes: Attributes,
+        *,
+        segments: Sequence[Segment] = (),
     ) -> Self:
         """Pack what an index holds of an item; every vector is float32 of the same shape (dims,)."""
         return cls(
@@ -78,7 +129,12 @@ class ItemVectors(Event):
             dims=len(next(iter(vectors.values()))),
             vectors={modality: pack_vector(vector) for modality, vector in vectors.items()},
             attributes=attributes,
+            segments=tuple(map(ItemSegment.of, segments)),
         )
+
+    def unpacked_segments(self) -> tuple[Segment, ...]:
+        """The segments, as an index holds them."""
+        return tuple(segment.unpacked() for segment in self.segments)
 
     def version(self) -> Version:
         """The item's version."""

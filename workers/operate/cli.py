@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from workers.operate import cli_admin, cli_model, cli_publish, cli_query, cli_servers
+from workers.operate import (
+    cli_admin,
+    cli_behaviour,
+    cli_model,
+    cli_publish,
+    cli_query,
+    cli_servers,
+    cli_summarize,
+    cli_tags,
+)
 from workers.operate.cli_options import Options
 from workers.operate.console import Commands, output
 
@@ -40,7 +49,9 @@ def _global_options(
     ctx.obj = Options(config=config, log_level=log_level.upper() if log_level else None)
 
 
-for _module in (cli_servers, cli_publish, cli_query, cli_admin, cli_model):
+for _module in (
+    cli_servers, cli_publish, cli_query, cli_summarize, cli_tags, cli_admin, cli_model, cli_behaviour,
+):  # fmt: skip
     _module.register(app)
 
 

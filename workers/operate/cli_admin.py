@@ -43,7 +43,9 @@ def _show_topics(states: "list[TopicState]") -> None:
     table = Table("topic", "partitions", "kept", "state", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for state in states:
         trouble = state.differences
-        kept = "last of each key" if state.spec.compacted else _kept(state.spec.retention_ms)
+        kept = _kept(state.spec.retention_ms)
+        if state.spec.compacted:
+            kept = "last of each key" + ("" if state.spec.retention_ms < 0 else f", {kept}")
         told = "[red]" + "\n".join(trouble) + "[/]" if trouble else "[green]as it should be[/]"
         table.add_row(state.spec.name, str(state.partitions or "-"), kept, told)
     output().print(table)

@@ -5,7 +5,15 @@ from typing import Annotated, Any
 
 import typer
 
-from workers.operate import cli_alignment, cli_evaluate, cli_weights
+from workers.operate import (
+    cli_alignment,
+    cli_evaluate,
+    cli_fusion,
+    cli_ranking,
+    cli_replay,
+    cli_sequence,
+    cli_weights,
+)
 from workers.operate.console import Commands, progress_console, show_report
 
 _train = typer.Typer(
@@ -25,8 +33,12 @@ _Json = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     cli_alignment.register(_train)
+    cli_fusion.register(_train, _evaluate)
+    cli_ranking.register(_evaluate)
     cli_weights.register(_train)
     cli_evaluate.register(_evaluate)
+    cli_sequence.register(_train)
+    cli_replay.register(_evaluate)
     app.add_typer(_train, name="train")
     app.add_typer(_evaluate, name="evaluate")
 
@@ -106,6 +118,20 @@ def tasks(as_json: _Json = False, weights: _Weights = None, cache: _Cache = None
 
     report = evaluate_tasks(cache or DEFAULT_CACHE, folder=weights)
     show_report(report, tasks_table(report), as_json=as_json)
+
+
+@_evaluate.command("classes")
+def classes(
+    as_json: _Json = False,
+    folds: Annotated[int, typer.Option(help="Tenths of the classes left out, each a training of minutes.")] = 3,
+    cache: _Cache = None,
+) -> None:
+    """Measure names of photographed things that were left out of a training made for it (needs the 'train' extra)."""
+    from encoders.builtin.evaluate_classes import classes_table, evaluate_classes
+    from encoders.builtin.training.packages import DEFAULT_CACHE
+
+    report = evaluate_classes(cache or DEFAULT_CACHE, folds=folds)
+    show_report(report, classes_table(report), as_json=as_json)
 
 
 @_evaluate.command("photos")

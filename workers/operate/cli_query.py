@@ -4,9 +4,18 @@ from typing import Annotated, Any
 
 import typer
 
-from config.vocabulary import FusionStrategy, Modality, QueryKind, ResultStatus, Similarity
+from config.vocabulary import (
+    FusionStrategy,
+    Modality,
+    QueryKind,
+    RankingMethod,
+    RecommendSignal,
+    ResultStatus,
+    Similarity,
+)
 from workers.operate.cli_options import settings_of
 from workers.operate.console import ExitCode, output
+from workers.operate.ordering_options import BOOST_HELP, ordering
 
 _DEFAULT_TIMEOUT_S = 30.0
 _WEIGHTS = "A weight follows a caret: 'dog^-0.4' steers away."
@@ -40,6 +49,13 @@ def query(  # noqa: PLR0917 - options, which typer passes by name
     search_in: _In = "",
     strategy: _Strategy = None,
     similarity: _Similarity = None,
+    offset: Annotated[int, typer.Option(help="Hits skipped: the next page begins at the last one's end.", min=0)] = 0,
+    rank: Annotated[RankingMethod | None, typer.Option("--rank", help="How the list is made.")] = None,
+    diversity: Annotated[float | None, typer.Option(help="Variety in mmr and beam, 0 to 1.", min=0, max=1)] = None,
+    cover: Annotated[str, typer.Option(help="ATTRIBUTE or ATTRIBUTE:WEIGHT whose values the list should cover.")] = "",
+    group_by: Annotated[str, typer.Option(help="ATTRIBUTE or ATTRIBUTE:MOST: at most so many hits a value.")] = "",
+    collapse: Annotated[str, typer.Option(help="SIMILARITY or SIMILARITY:ATTRIBUTE of near-duplicates.")] = "",
+    boost: Annotated[list[str] | None, typer.Option(help=BOOST_HELP)] = None,
     user: Annotated[str, typer.Option(help="Who asks.")] = "",
     personalise: Annotated[float, typer.Option(help="Pull of the user's own taste, 0 to 1.", min=0, max=1)] = 0.0,
     explain: _Explain = False,
@@ -54,14 +70,17 @@ def query(  # noqa: PLR0917 - options, which typer passes by name
     parts = query_parts(text or [], media, max_event_bytes=settings.kafka.max_event_bytes)
     if not parts:
         raise typer.BadParameter("say what to look for: --text, --image, --audio or --video")
-    fields = _common(k, filter_, search_in, strategy, similarity) | {"parts": parts}
+    fields = _common(k, filter_, search_in, strategy, similarity) | {"parts": parts, "offset": offset}
+    fields |= ordering(
+        method=rank, diversity=diversity, cover=cover, group_by=group_by, collapse=collapse, boosts=boost or []
+    )
     if near:
         fields["near"] = _near(near)
     if user:
         fields |= {"user_id": user, "personalise": personalise}
     elif personalise:
         raise typer.BadParameter("--personalise needs --user")
-    _ask(ctx, QueryKind.SEARCH, fields, explain=explain, as_json=as_json, timeout_s=timeout_s)
+    ask(ctx, QueryKind.SEARCH, fields, explain=explain, as_json=as_json, timeout_s=timeout_s)
 
 
 def recommend(  # noqa: PLR0917 - options, which typer passes by name
@@ -70,13 +89,21 @@ def recommend(  # noqa: PLR0917 - options, which typer passes by name
     k: _K = None,
     filter_: _Filter = "",
     search_in: _In = "",
+    share: Annotated[
+        list[str] | None, typer.Option(help=f"NAME=SHARE of the score: {', '.join(RecommendSignal)}; repeat.")
+    ] = None,
+    explore: Annotated[float | None, typer.Option(help="Share of the places for something else.", min=0, max=1)] = None,
+    again: Annotated[bool, typer.Option("--again", help="Also show what the user acted on already.")] = False,
     explain: _Explain = False,
     as_json: _Json = False,
     timeout_s: _Timeout = _DEFAULT_TIMEOUT_S,
 ) -> None:
     """Recommend items by what a user did; trends for a user who did nothing yet."""
     fields = _common(k, filter_, search_in, None, None) | {"user_id": user}
-    _ask(ctx, QueryKind.RECOMMEND, fields, explain=explain, as_json=as_json, timeout_s=timeout_s)
+    chosen = {"shares": _shares(share or []) or None, "explore": explore, "allow_seen": again or None}
+    if made := {name: value for name, value in chosen.items() if value is not None}:
+        fields["recommend"] = made
+    ask(ctx, QueryKind.RECOMMEND, fields, explain=explain, as_json=as_json, timeout_s=timeout_s)
 
 
 def similar(  # noqa: PLR0917 - options, which typer passes by name
@@ -93,7 +120,7 @@ def similar(  # noqa: PLR0917 - options, which typer passes by name
 ) -> None:
     """Find the neighbours of an item."""
     fields = _common(k, filter_, search_in, strategy, similarity) | {"item_id": item}
-    _ask(ctx, QueryKind.SIMILAR, fields, explain=explain, as_json=as_json, timeout_s=timeout_s)
+    ask(ctx, QueryKind.SIMILAR, fields, explain=explain, as_json=as_json, timeout_s=timeout_s)
 
 
 def _common(
@@ -113,6 +140,13 @@ def _common(
     return {name: value for name, value in given.items() if value is not None}
 
 
+def _shares(written: list[str]) -> dict[str, float]:
+    try:
+        return {name: float(share) for name, _, share in (one.partition("=") for one in written)}
+    except ValueError as exc:
+        raise typer.BadParameter(f"--share is NAME=SHARE, such as short=0.5, not {', '.join(written)}") from exc
+
+
 def _near(written: str) -> dict[str, float]:
     names = ("latitude", "longitude", "scale_km")
     try:
@@ -122,7 +156,7 @@ def _near(written: str) -> dict[str, float]:
         raise typer.BadParameter(f"--near is LATITUDE,LONGITUDE or LATITUDE,LONGITUDE,SCALE_KM, not {written}") from exc
 
 
-def _ask(
+def ask(
     ctx: typer.Context, kind: QueryKind, fields: dict[str, Any], *, explain: bool, as_json: bool, timeout_s: float
 ) -> None:
     """Send the query, print its result; an error result ends the command with 1."""

@@ -116,6 +116,15 @@ class AsyncClient:
         part = {"modality": "text", "text": text}
         return await self.query({"kind": "search", "parts": [part], **fields})
 
+    async def summarize(self, *item_ids: str, text: str = "", **fields: Any) -> Result:
+        """Summarise items, or what a text finds; beside items a text says what the summary should be about.
+
+        ``fields`` are those of a query event, such as ``summary={"passages": 5}``.
+        """
+        named = {"item_ids": list(item_ids)} if item_ids else {}
+        parts = {"parts": [{"modality": "text", "text": text}]} if text else {}
+        return await self.query({"kind": "summarize", **named, **parts, **fields})
+
     async def _listen(self) -> ResultListener:
         async with self._listening:
             if self._listener is None:
@@ -196,6 +205,10 @@ class Client:
     def search(self, text: str, **fields: Any) -> Result:
         """See ``AsyncClient.search``."""
         return self._wait_for(self._opened().search(text, **fields))
+
+    def summarize(self, *item_ids: str, text: str = "", **fields: Any) -> Result:
+        """See ``AsyncClient.summarize``."""
+        return self._wait_for(self._opened().summarize(*item_ids, text=text, **fields))
 
     async def _open(self) -> AsyncClient:
         return await AsyncClient(self._settings, reply_to=self._reply_to).__aenter__()

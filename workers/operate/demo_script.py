@@ -1,15 +1,12 @@
 """What the demo publishes and asks: items, a few people's interactions, and questions of every kind."""
 
-import base64
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from PIL import Image, ImageOps
-
 from encoders.builtin.corpus import Corpus
+from workers.operate.demo_media import another_look, clip_of, inline, thunderstorm
 
 _K: Final = 5
 _DEADLINE_MS: Final = 30_000  # the first question also warms the models up, on a machine that may be busy
@@ -43,8 +40,9 @@ class Question:
 
     @property
     def modalities(self) -> list[str]:
-        """Modalities of the question's parts."""
-        return [part["modality"] for part in self.query.get("parts", [])]
+        """Modalities that must be encoded for it: a clip is its pictures here."""
+        asked = [part["modality"] for part in self.query.get("parts", [])]
+        return ["image" if modality == "video" else modality for modality in asked]
 
 
 def chosen_items(corpus: Corpus, limit: int | None) -> list[str]:
@@ -65,6 +63,7 @@ def chosen_items(corpus: Corpus, limit: int | None) -> list[str]:
 
 def _named_items(corpus: Corpus) -> list[str]:
     names = ["cat", "cat face", "dog", "dog face", "rocket", "pizza", "avocado", "kiwi fruit", "rabbit face"]
+    names += ["flag: Japan", "Tokyo tower", "cloud with lightning and rain", "umbrella with rain drops"]
     names += [name for liked in PEOPLE.values() for name in liked]
     known = {item.name.casefold(): item.item_id for item in corpus.items.values()}
     found = [known[name.casefold()] for name in names if name.casefold() in known]
@@ -107,9 +106,10 @@ def _interaction(user: str, place: int, item_id: str, now: datetime) -> dict[str
 
 def questions(corpus: Corpus) -> list[Question]:
     """Every question, in the order in which they are asked."""
-    cat_picture = _another_look(corpus.media(corpus.find(_PICTURE).item_id, "image"))
-    spoken = _inline(corpus.spoken_query(_SPOKEN), "audio/wav")
+    cat_picture = another_look(corpus.media(corpus.find(_PICTURE).item_id, "image"))
+    spoken = inline(corpus.spoken_query(_SPOKEN), "audio/wav")
     rocket = corpus.find("rocket").item_id
+    clip = clip_of(corpus.media(rocket, "image"))
     pictures = {"search_in": ["image"]}
     image_part = {"modality": "image", **cat_picture}
     return [
@@ -128,6 +128,12 @@ def questions(corpus: Corpus) -> list[Question]:
                 personalise=0.4),
         _question("cold-user", "recommend", "recommended for somebody new: what everybody likes", user_id="newcomer"),
         _question("similar", "similar", "neighbours of the rocket", item_id=rocket),
+        _search("clip", "a clip (MP4) in which a rocket flies, among texts alone", [{"modality": "video", **clip}],
+                search_in=["text"]),
+        _search("place", "a place: 35.01 north, 135.77 east (Kyoto), among pictures alone",
+                [{"modality": "location", "latitude": 35.01, "longitude": 135.77}], **pictures),
+        _search("readings", "six hours of a weather station in a thunderstorm, among pictures alone",
+                [{"modality": "sensor", **thunderstorm()}], **pictures),
     ]  # fmt: skip
 
 
@@ -142,21 +148,6 @@ def _question(name: str, kind: str, title: str, **fields: Any) -> Question:
 
 def _text(words: str, *, weight: float = 1.0) -> dict[str, Any]:
     return {"modality": "text", "text": words, "weight": weight}
-
-
-def _another_look(encoded: bytes) -> dict[str, str]:
-    """The same motif, drawn differently: an exact copy would be found by any hash."""
-    with Image.open(io.BytesIO(encoded)) as picture:
-        flat = Image.new("RGBA", picture.size, "white")
-        flat.alpha_composite(picture.convert("RGBA"))
-    changed = ImageOps.mirror(ImageOps.grayscale(flat)).rotate(12, fillcolor=255)
-    target = io.BytesIO()
-    changed.convert("RGB").save(target, "PNG")
-    return _inline(target.getvalue(), "image/png")
-
-
-def _inline(data: bytes, media_type: str) -> dict[str, str]:
-    return {"data": base64.b64encode(data).decode("ascii"), "media_type": media_type}
 
 
 def _at(moment: datetime) -> str:

@@ -10,17 +10,21 @@ from typing import Final
 from PIL import Image, ImageOps
 
 from config.vocabulary import Modality
+from encoders.media.heif import WAY_OUT, reads_heic
 
 MAX_SIDE_PX: Final = 512  # encoders look at 128 to 384 pixels; more would only fill the topic
 _WEBP_QUALITY: Final = 88
 _SENT_AS_IT_IS_BYTES: Final = 256 * 1024
 _BASE64_GROWTH: Final = 4 / 3
 _ENVELOPE_BYTES: Final = 8 * 1024
+_HEIC: Final = frozenset({".heic", ".heif"})
 # What every worker decodes; a picture in another format is sent again as WebP.
 _WEB_FORMATS: Final = frozenset({"JPEG", "PNG", "WEBP", "GIF"})
 
 SUFFIXES: Final[Mapping[Modality, frozenset[str]]] = {
-    Modality.IMAGE: frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}),
+    Modality.IMAGE: frozenset(
+        {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif"}
+    ),
     Modality.AUDIO: frozenset({".wav", ".mp3", ".ogg", ".oga", ".opus", ".flac", ".m4a", ".aac", ".aif", ".aiff"}),
     Modality.VIDEO: frozenset({".mp4", ".mov", ".webm", ".mkv", ".avi", ".m4v"}),
     Modality.TEXT: frozenset({".txt", ".md"}),
@@ -62,6 +66,8 @@ def _as_it_is(path: Path) -> tuple[bytes, str]:
 
 
 def _picture(path: Path) -> tuple[bytes, str]:
+    if path.suffix.lower() in _HEIC and not reads_heic():
+        raise ValueError(WAY_OUT)
     with Image.open(path) as picture:
         if _small_enough(picture, path):
             picture.load()  # a truncated file is told here, not by the worker later

@@ -8,6 +8,8 @@ from rich.text import Text
 
 from config.vocabulary import Modality, ResultStatus
 from workers.contracts.result import Hit, Result
+from workers.operate.show_explained import made_line, pairs_table, sums_line
+from workers.operate.show_summary import summary_view
 
 
 def label_of(hit: Hit) -> str:
@@ -31,10 +33,28 @@ def print_result(console: Console, result: Result, *, title: str = "", explain: 
         field = f" ({result.error.field})" if result.error.field else ""
         console.print(Text(f"error {result.error.code}{field}: {result.error.message}", style="red"))
         return
-    console.print(ranking_table(result.hits, explain=explain) if result.hits else Text("nothing found"))
+    if result.summary is not None and result.hits:
+        console.print(summary_view(result.summary, {hit.item_id: label_of(hit) for hit in result.hits}))
+    else:
+        console.print(ranking_table(result.hits, explain=explain) if result.hits else Text("nothing found"))
+    if explain:
+        _print_explanations(console, result)
     for warning in result.warnings:
         console.print(Text(f"warning: {warning}", style="yellow"))
     console.print(Text(_footer(result, notes), style="dim"))
+
+
+def _print_explanations(console: Console, result: Result) -> None:
+    """Every hit taken apart, under its label, and how the list was made."""
+    for hit in result.hits:
+        if hit.explanation is None:
+            continue
+        console.print(Text(f"\n{hit.rank}  {label_of(hit)}", style="bold"))
+        if hit.explanation.pairs:
+            console.print(pairs_table(hit.explanation))
+        console.print(sums_line(hit, hit.explanation))
+    if result.explanation is not None:
+        console.print(Text("\n").append(made_line(result.explanation)))
 
 
 def ranking_table(hits: Sequence[Hit], *, explain: bool = False) -> Table:

@@ -1,22 +1,32 @@
 """Settings to a role's handler: the composition root's middle. Heavy libraries are imported here and late.
 
-Only the roles that embed load encoders: an interaction worker imports no deep-learning library at all.
+Only the roles that embed load encoders: an interaction worker imports no deep-learning library, unless it is told to
+read comments and one comes.
 """
 
 import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
+from config.errors import Misconfigured
 from config.settings import Settings
-from config.vocabulary import Role
+from config.vocabulary import ModelRef, Role
 from encoders.identity import identify
+from fusion.calibration import Calibration
 from fusion.index.protocol import VectorIndex
 from workers.contracts.topics import Topic
+from workers.streams.calibration import CalibrationKeeper, FixedCalibration
 from workers.streams.gauges import Gauges
 from workers.streams.metrics import Metrics
 from workers.streams.observer import MetricsObserver
-from workers.streams.records import Handler, Publisher
+from workers.streams.records import Handler, Ledger, NoLedger, Publisher
+
+if TYPE_CHECKING:
+    from workers.streams.tag_counter import TagCounter
+
+if TYPE_CHECKING:
+    from fusion.learning.sequence import SequenceNetwork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +36,24 @@ class Parts:
     handler: Handler
     index: VectorIndex
     gauges: Gauges
+    ledger: Ledger = field(default_factory=NoLedger)
+    calibration: CalibrationKeeper | None = None
+
+    async def check(self) -> None:
+        """See that the stores are there and fit, and read what must be known before the first event.
+
+        Raises:
+            Misconfigured: An operator must change something.
+            RetryLater: A store is away.
+        """
+        await self.index.check()
+        if self.calibration is not None:
+            await self.calibration.load()
+
+    async def look_after(self) -> None:
+        """Do what is done now and then, until cancelled."""
+        upkeep = [self.gauges.run()] if self.calibration is None else [self.gauges.run(), self.calibration.run()]
+        await asyncio.gather(*upkeep)
 
 
 async def compose(
@@ -51,6 +79,8 @@ async def compose(
 def _interactions(settings: Settings, *, publisher: Publisher, metrics: Metrics, stack: AsyncExitStack) -> Parts:
     from fusion.index.redis_index import RedisVectorIndex
     from fusion.people.redis_store import RedisPeopleStore
+    from workers.streams.comments import CommentReader
+    from workers.streams.feedback import Feedback
     from workers.streams.interactions import InteractionHandler
 
     space = identify(settings.model)
@@ -59,6 +89,9 @@ def _interactions(settings: Settings, *, publisher: Publisher, metrics: Metrics,
     stack.push_async_callback(index.close)
     people = RedisPeopleStore(settings.redis, settings.people, space.model, space.dims)
     stack.push_async_callback(people.close)
+    comments = CommentReader(settings.model) if settings.people.read_comments else None
+    if comments is not None:
+        stack.push_async_callback(comments.close)
     handler = InteractionHandler(
         index=index,
         people=people,
@@ -66,6 +99,8 @@ def _interactions(settings: Settings, *, publisher: Publisher, metrics: Metrics,
         settings=settings.people,
         profiles_topic=Topic.PROFILES.named(settings.kafka.topic_prefix),
         max_event_bytes=settings.kafka.max_event_bytes,
+        comments=comments,
+        feedback=Feedback(metrics),
     )
     return Parts(handler=handler, index=index, gauges=Gauges(metrics, index))
 
@@ -96,17 +131,64 @@ async def _embedding(
         "max_event_bytes": settings.kafka.max_event_bytes,
         "observer": MetricsObserver(metrics),
     }
-    handler = _content(settings, shared, stack) if role is Role.CONTENT else _queries(settings, shared, stack)
     gauges = Gauges(metrics, index, encode_depth=lambda: batcher.waiting, device_memory=accelerator_memory_bytes)
-    return Parts(handler=handler, index=index, gauges=gauges)
+    if role is Role.CONTENT:
+        handler, ledger = await _content(settings, shared, metrics, stack)
+        return Parts(handler=handler, index=index, gauges=gauges, ledger=ledger)
+    keeper = _keeper(settings, index, encoders.calibration, metrics, stack)
+    handler = _queries(settings, shared | {"calibration": keeper or FixedCalibration(encoders.calibration)}, stack)
+    return Parts(handler=handler, index=index, gauges=gauges, calibration=keeper)
 
 
-def _content(settings: Settings, shared: dict[str, Any], stack: AsyncExitStack) -> Handler:
+def _keeper(
+    settings: Settings, index: VectorIndex, prior: Calibration, metrics: Metrics, stack: AsyncExitStack
+) -> CalibrationKeeper | None:
+    """Who keeps the table that all query workers share; None where the model's own is to stand."""
+    from fusion.index.redis_calibration import RedisCalibrationStore
+
+    if settings.query.calibration_refresh_s == 0:
+        return None
+    store = RedisCalibrationStore(settings.redis, index.model, index.dims)
+    stack.push_async_callback(store.close)
+    refresh_s = settings.query.calibration_refresh_s
+    return CalibrationKeeper(index=index, store=store, prior=prior, refresh_s=refresh_s, metrics=metrics)
+
+
+async def _content(
+    settings: Settings, shared: dict[str, Any], metrics: Metrics, stack: AsyncExitStack
+) -> tuple[Handler, Ledger]:
     from workers.streams.content import ContentHandler
+    from workers.streams.tagging import make_tagger
 
-    handler = ContentHandler(**shared, vectors_topic=Topic.VECTORS.named(settings.kafka.topic_prefix))
+    words = {
+        **shared,
+        "vectors_topic": Topic.VECTORS.named(settings.kafka.topic_prefix),
+        "content": settings.content,
+    }
+    counter = None
+    if sets := settings.tagging.label_sets():
+        counter = _counter(settings, shared, metrics)
+        words |= {"tagger": await make_tagger(shared["batcher"], sets), "counter": counter}
+    handler = ContentHandler(**words)
     stack.callback(handler.close)
-    return handler
+    return handler, counter or NoLedger()
+
+
+def _counter(settings: Settings, shared: dict[str, Any], metrics: Metrics) -> "TagCounter":
+    from workers.streams.tag_books import Windows
+    from workers.streams.tag_counter import TagCounter
+    from workers.streams.tag_history import KafkaHistory
+
+    tagging, topic = settings.tagging, Topic.TAG_COUNTS.named(settings.kafka.topic_prefix)
+    labels = {name: tuple(each.labels) for name, each in tagging.label_sets().items()}
+    metrics.tags_with(labels)
+    return TagCounter(
+        Windows(sets=labels, window_ms=tagging.window_s * 1000, grace_ms=tagging.grace_s * 1000),
+        history=KafkaHistory(settings.kafka, topic),
+        publisher=shared["publisher"],
+        topic=topic,
+        observer=shared["observer"],
+    )
 
 
 def _queries(settings: Settings, shared: dict[str, Any], stack: AsyncExitStack) -> Handler:
@@ -119,9 +201,28 @@ def _queries(settings: Settings, shared: dict[str, Any], stack: AsyncExitStack) 
     handler = QueryHandler(
         **shared,
         people=people,
-        calibration=encoders.calibration,
         settings=settings.query,
+        behaviour=settings.people,
+        sequence=_sequence(settings, encoders.model),
         results_topic=Topic.RESULTS.named(settings.kafka.topic_prefix),
     )
     stack.callback(handler.close)
     return handler
+
+
+def _sequence(settings: Settings, model: ModelRef) -> "SequenceNetwork | None":
+    """The trained sequence model, if one is named.
+
+    Raises:
+        Misconfigured: It cannot be read, or was trained in another model's space.
+    """
+    from fusion.learning.sequence import SequenceNetwork
+
+    folder = settings.people.sequence_model
+    network = SequenceNetwork.load(folder) if folder is not None else None
+    if network is not None and network.model != model:
+        raise Misconfigured(
+            f"people.sequence_model: {folder} was trained on vectors of {network.model or 'a file'}, these are of "
+            f"{model}: train it again with 'crosscurrent train sequence'"
+        )
+    return network

@@ -35,11 +35,13 @@ class Input:
     Args:
         modality: The encoder that takes it. A clip gives pictures and a sound.
         field: Path in the event of what it was made from, for messages.
+        source: The sender's modality that it was made from.
     """
 
     modality: Modality
     value: EncoderInput
     field: str
+    source: Modality
 
 
 class StageError(Exception):
@@ -91,7 +93,7 @@ class InputReader:
                 made = sensor_input(content)
             case MediaContent():
                 return await self._read_media(modality, content, field)
-        return [Input(modality=modality, value=made, field=field)]
+        return [Input(modality=modality, value=made, field=field, source=modality)]
 
     async def _read_media(self, modality: Modality, content: MediaContent, field: str) -> list[Input]:
         async with self._in_hand:
@@ -118,7 +120,7 @@ class InputReader:
             case _:
                 frames, sound = decode_video(data, self._settings, field=field)
                 values = [*frames, *([] if sound is None else [sound])]
-        inputs = [Input(modality=_encoder_of(value), value=value, field=field) for value in values]
+        inputs = [Input(modality=_encoder_of(value), value=value, field=field, source=modality) for value in values]
         return [made for made in inputs if made.modality in self._modalities]
 
 

@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
-from config.errors import RetryLater
+from config.errors import CrosscurrentError, RetryLater
 from workers.streams.metrics import Metrics
 from workers.streams.offsets import OffsetTracker, TopicPartition
+from workers.streams.records import Ledger, NoLedger
 from workers.streams.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -40,28 +41,44 @@ class Source(Protocol):
 
 
 class Committer:
-    """Commits what the tracker says may be committed.
+    """Commits what the tracker says may be committed, once the handler's ledger is on Kafka.
 
     Args:
+        ledger: Flushed before every commit; while it cannot be, nothing is committed.
         now_s: Unix seconds; passed in by tests.
     """
 
     def __init__(
-        self, source: Source, tracker: OffsetTracker, metrics: Metrics, *, now_s: Callable[[], float] = time.time
+        self,
+        source: Source,
+        tracker: OffsetTracker,
+        metrics: Metrics,
+        *,
+        ledger: Ledger | None = None,
+        now_s: Callable[[], float] = time.time,
     ) -> None:
         self._source = source
         self._tracker = tracker
         self._metrics = metrics
+        self._ledger = ledger or NoLedger()
         self._now_s = now_s
         self._one_at_a_time = asyncio.Lock()
 
     async def commit(self) -> None:
         """Commit now; what cannot be committed is tried again next time, or read again by the next owner."""
         async with self._one_at_a_time:
-            offsets = self._tracker.committable()
-            if offsets and await self._source.commit(offsets):
+            offsets = self._tracker.committable()  # before the flush: what ends meanwhile is for the next time
+            if offsets and await self._flushed() and await self._source.commit(offsets):
                 self._tracker.mark_committed(offsets)
                 self._metrics.last_commit.set(self._now_s())
+
+    async def _flushed(self) -> bool:
+        try:
+            await self._ledger.flush()
+        except CrosscurrentError as exc:
+            log.warning("nothing is committed before what was counted is sent (%s); it is tried again", exc)
+            return False
+        return True
 
 
 class LagMonitor:

@@ -101,7 +101,7 @@ class _Process:
         await startup.until("topics", lambda: topics_exist(publisher, _topics(self._role, self._settings)))
         parts = await compose(self._role, self._settings, publisher=publisher, metrics=self._metrics, stack=stack)
         self._readiness.met("encoders")
-        await startup.until("index", parts.index.check)
+        await startup.until("index", parts.check)
         await self._work(parts, publisher, stop)
 
     async def _work(self, parts: Parts, publisher: KafkaPublisher, stop: asyncio.Event) -> None:
@@ -116,8 +116,9 @@ class _Process:
             metrics=self._metrics,
             readiness=self._readiness,
             watchdog=self._watchdog,
+            ledger=parts.ledger,
         )
-        looking = asyncio.create_task(parts.gauges.run())
+        looking = asyncio.create_task(parts.look_after())
         try:
             await worker.run(stop)
         finally:
@@ -125,7 +126,10 @@ class _Process:
 
 
 def _topics(role: Role, settings: Settings) -> list[str]:
-    return [topic.named(settings.kafka.topic_prefix) for topic in (INPUT_TOPIC[role], *_OUTPUT_TOPICS[role])]
+    topics = [INPUT_TOPIC[role], *_OUTPUT_TOPICS[role]]
+    if role is Role.CONTENT and settings.tagging.label_sets():
+        topics.append(Topic.TAG_COUNTS)
+    return [topic.named(settings.kafka.topic_prefix) for topic in topics]
 
 
 def _stop_on_signals() -> asyncio.Event:

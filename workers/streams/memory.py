@@ -14,6 +14,7 @@ class Sent:
     key: bytes | None
     value: bytes | None
     headers: Mapping[str, bytes] = field(default_factory=dict)
+    partition: int | None = None
 
 
 class MemoryPublisher:
@@ -24,7 +25,13 @@ class MemoryPublisher:
         self._failing: dict[str, CrosscurrentError] = {}
 
     async def send(
-        self, topic: str, *, key: bytes | None, value: bytes | None, headers: Mapping[str, bytes] | None = None
+        self,
+        topic: str,
+        *,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Mapping[str, bytes] | None = None,
+        partition: int | None = None,
     ) -> None:
         """Keep one record.
 
@@ -33,7 +40,7 @@ class MemoryPublisher:
         """
         if topic in self._failing:
             raise self._failing[topic]
-        self.sent.append(Sent(topic=topic, key=key, value=value, headers=headers or {}))
+        self.sent.append(Sent(topic=topic, key=key, value=value, headers=headers or {}, partition=partition))
 
     def fail(self, topic: str, error: CrosscurrentError) -> None:
         """From now on sending to this topic raises the error."""

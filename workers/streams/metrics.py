@@ -4,6 +4,7 @@ Everything is registered and zero-initialised at start, so that a rate over a co
 not absent. The registry is passed in: nothing is global, and two workers in one test do not meet.
 """
 
+from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -19,6 +20,9 @@ OUTCOMES = ("done", "stale", "duplicate", "error_result", "dead_letter")
 QUERY_STAGES = ("queue", "encode", "search", "fuse", "total")
 """Parts of a query's time; the keys of a result's ``timings_ms``."""
 
+REFRESHES = ("replaced", "kept", "failed")
+"""How a new measurement of the backgrounds can end."""
+
 DEPTH_STAGES = ("delivery", "encode")
 """Where events and inputs wait: taken and not yet handled; prepared and not yet on the device."""
 
@@ -28,6 +32,7 @@ _SEARCHABLE_EDGES_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0, 3
 _QUERY_EDGES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.5, 5.0, 10.0)
 _ENCODE_EDGES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _WAIT_EDGES_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+_RECIPROCAL_EDGES = (0.02, 0.05, 0.1, 0.125, 0.2, 0.25, 1 / 3, 0.5, 1.0)
 _SIZE_EDGES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
@@ -44,6 +49,7 @@ class Metrics:
         self._role = role
         self._delivery()
         self._work()
+        self._feedback()
         self._lag()
         self._zero()
 
@@ -75,8 +81,22 @@ class Metrics:
         self.index_items = self._gauge("index_items", "Items in the index that have this modality.", ("modality",))
         self.shard_errors = self._counter("shard_errors", "Shards that did not answer a search.")
         self.fusion_degraded = self._counter("fusion_degraded", "Queries answered without something they asked for.")
+        self.tagged_items = self._counter("tagged_items", "Items counted under a label.", ("set", "label"))
+        self.tagged_too_late = self._counter("tagged_too_late", "Items whose window of counts was closed.")
+        text = "When the backgrounds that count were last measured, as Unix time; 0 for those of the model."
+        self.calibration_timestamp = self._gauge("calibration_timestamp_seconds", text)
+        text = "New measurements of the backgrounds, by how they ended."
+        self.calibration_refreshes = self._counter("calibration_refreshes", text, ("outcome",))
         self.device_memory = self._gauge("device_memory_bytes", "Memory that the model holds on the accelerator.")
         self.build_info = self._gauge("build_info", "Always 1: what runs here.", ("version", "model"))
+
+    def _feedback(self) -> None:
+        self.impressions = self._counter("impressions", "Hits that users are known to have seen.")
+        self.clicks = self._counter("clicks", "Hits that users clicked, liked, shared or bought.")
+        text = "Clicks by hits seen; one of an hour ago counts half."
+        self.click_through = self._gauge("click_through_ratio", text)
+        text = "One over the rank of an answer's first click; its mean is the mean reciprocal rank."
+        self.reciprocal_rank = self._histogram("reciprocal_rank", text, _RECIPROCAL_EDGES)
 
     def _lag(self) -> None:
         self.consumer_lag = self._gauge("consumer_lag", "Events not yet finished.", ("topic", "partition"))
@@ -93,6 +113,8 @@ class Metrics:
             self.queue_depth.labels(stage)
         for stage in QUERY_STAGES:
             self.query_seconds.labels(stage)
+        for outcome in REFRESHES:
+            self.calibration_refreshes.labels(outcome)
         for modality in Modality:
             self.encode_seconds.labels(modality)
             self.batch_size.labels(modality)
@@ -123,6 +145,12 @@ class Metrics:
     def runs(self, model: ModelRef | None) -> None:
         """Say what runs here; a worker that embeds nothing has no model."""
         self.build_info.labels(package_version(), str(model) if model else "").set(1)
+
+    def tags_with(self, sets: Mapping[str, Iterable[str]]) -> None:
+        """Start every label of every set at 0; what the sender writes beside them is never counted."""
+        for name, labels in sets.items():
+            for label in labels:
+                self.tagged_items.labels(name, label)
 
     def exposition(self) -> bytes:
         """Everything in Prometheus' text format."""

@@ -25,6 +25,14 @@ class Observer(Protocol):
         """A query was answered without something it asked for."""
         ...
 
+    def tagged(self, label_set: str, label: str) -> None:
+        """An item was counted under a label."""
+        ...
+
+    def tagged_too_late(self) -> None:
+        """An item came when its window was closed, and was not counted."""
+        ...
+
 
 class Unobserved:
     """Tells nobody."""
@@ -39,6 +47,12 @@ class Unobserved:
         """Pass over it."""
 
     def degraded(self) -> None:
+        """Pass over it."""
+
+    def tagged(self, label_set: str, label: str) -> None:
+        """Pass over it."""
+
+    def tagged_too_late(self) -> None:
         """Pass over it."""
 
 
@@ -64,3 +78,11 @@ class MetricsObserver:
     def degraded(self) -> None:
         """Count ``fusion_degraded_total``."""
         self._metrics.fusion_degraded.inc()
+
+    def tagged(self, label_set: str, label: str) -> None:
+        """Count ``tagged_items_total``."""
+        self._metrics.tagged_items.labels(label_set, label).inc()
+
+    def tagged_too_late(self) -> None:
+        """Count ``tagged_too_late_total``."""
+        self._metrics.tagged_too_late.inc()

@@ -72,9 +72,22 @@ class KafkaPublisher:
         await self.stop()
 
     async def send(
-        self, topic: str, *, key: bytes | None, value: bytes | None, headers: Mapping[str, bytes] | None = None
+        self,
+        topic: str,
+        *,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Mapping[str, bytes] | None = None,
+        partition: int | None = None,
     ) -> None:
         """Send one record and wait for the confirmation of all in-sync replicas.
+
+        Args:
+            topic: Full name of the topic.
+            key: What decides the partition where none is named, and which records replace which.
+            value: The record's bytes; None removes the key from a compacted topic.
+            headers: Beside the value.
+            partition: Where it goes, modulo the topic's partitions; by its key when None.
 
         Raises:
             RetryLater: Not confirmed; it may or may not have arrived, and sending it again is safe.
@@ -83,7 +96,10 @@ class KafkaPublisher:
         producer = await self._ready_producer()
         try:
             async with asyncio.timeout(_SEND_TIMEOUT_S):
-                await producer.send_and_wait(topic, value=value, key=key, headers=list((headers or {}).items()))
+                if partition is not None:
+                    partition %= len(await producer.partitions_for(topic))
+                record = {"value": value, "key": key, "headers": list((headers or {}).items())}
+                await producer.send_and_wait(topic, **record, partition=partition)
         except (MessageSizeTooLargeError, RecordTooLargeError) as exc:
             size = len(value or b"")
             msg = f"a record of {size} bytes is more than {topic} admits: raise kafka.max_event_bytes and the topic's"

@@ -7,28 +7,33 @@ unknown item costs its own query alone. At-least-once: a query that is tried aga
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pydantic import TypeAdapter, ValidationError
 
 from config.errors import Reason, RejectEvent, RetryLater
-from config.settings import MediaSettings, QuerySettings
-from config.vocabulary import Background, Modality, QueryId
+from config.settings import MediaSettings, PeopleSettings, QuerySettings
+from config.vocabulary import QueryId
+from fusion.attention_weights import fusion_weights_of
 from fusion.index.protocol import VectorIndex
 from fusion.people.protocol import PeopleStore
+from fusion.recommend_sources import SequenceModel
 from workers.contracts.base import WireQueryId
 from workers.contracts.parse import parse_event, salvage
 from workers.contracts.query import QUERIES, Query
 from workers.contracts.result import Result
+from workers.streams.calibration import CalibrationSource
 from workers.streams.encoding import Batcher
 from workers.streams.fetch import MediaFetcher
 from workers.streams.inputs import InputReader, StageError
 from workers.streams.observer import Observer, Unobserved
 from workers.streams.query_answer import Answerer
+from workers.streams.query_ordering import told
 from workers.streams.query_parts import PartEncoder
 from workers.streams.query_request import check_page
 from workers.streams.query_results import ResultSender, answered, failed, timings
+from workers.streams.query_served import ServedKeeper
 from workers.streams.records import Done, Outcome, Publisher, Record, Refused
 from workers.streams.timing import now_ms
 from workers.streams.together import together
@@ -46,6 +51,7 @@ class _Clock:
 
     written_ms: int
     seconds: dict[str, float] = field(default_factory=dict)
+    deadline: float | None = None
 
     def since_written_s(self) -> float:
         return max(0.0, (now_ms() - self.written_ms) / 1000)
@@ -57,9 +63,11 @@ class QueryHandler:
     Args:
         batcher: Encodes on the device.
         index: Holds the vectors of the batcher's model.
-        calibration: Background of each (query modality, item modality) pair.
+        calibration: Gives the background of each (query modality, item modality) pair.
         results_topic: Full name of the shared results topic.
         max_event_bytes: Largest query accepted.
+        behaviour: How recommendations are made of behaviour.
+        sequence: Foretells what a user does next; None without a trained model.
     """
 
     def __init__(
@@ -70,24 +78,30 @@ class QueryHandler:
         people: PeopleStore,
         fetcher: MediaFetcher,
         publisher: Publisher,
-        calibration: Mapping[tuple[Modality, Modality], Background],
+        calibration: CalibrationSource,
         settings: QuerySettings,
         media: MediaSettings,
         results_topic: str,
         max_event_bytes: int,
         observer: Observer | None = None,
+        behaviour: PeopleSettings | None = None,
+        sequence: SequenceModel | None = None,
     ) -> None:
         self._model = batcher.encoders.model
         self._settings = settings
         self._reader = InputReader(fetcher, media, batcher.encoders.modalities)
         self._answerer = Answerer(
+            fusion_weights=fusion_weights_of(settings, self._model),
             parts=PartEncoder(batcher, self._reader),
             encoders=batcher.encoders,
             index=index,
             people=people,
             calibration=calibration,
             settings=settings,
+            behaviour=behaviour or PeopleSettings(),
+            sequence=sequence,
         )
+        self._keeper = ServedKeeper(people.served, behaviour or PeopleSettings())
         self._results = ResultSender(publisher, results_topic)
         self._max_event_bytes = max_event_bytes
         self._observer = observer or Unobserved()
@@ -171,6 +185,7 @@ class QueryHandler:
             raise late
         try:
             async with asyncio.timeout(left_s) as limit:
+                clock.deadline = limit.when()
                 return await self._answer(query, clock)
         except TimeoutError as exc:
             if not limit.expired():
@@ -181,12 +196,21 @@ class QueryHandler:
         began = time.perf_counter()
         question = await self._answerer.prepare(query)
         clock.seconds["encode"] = time.perf_counter() - began
+        question = question.at(query.occurred_at_ms(clock.written_ms), clock.deadline)
         ranking = await self._answerer.rank(query, question)
         took_s = time.perf_counter() - began - clock.seconds["encode"]
         # Whatever is not fusion's own work was waiting for a store.
         clock.seconds |= {"search": max(0.0, took_s - ranking.fuse_s), "fuse": ranking.fuse_s}
+        self._keeper.keep(query, ranking)
         self._observe(len(ranking.failed_shards), degraded=bool(question.warnings or ranking.failed_shards))
-        return answered(query.query_id, ranking, self._model, question.warnings, explain=query.explain)
+        return answered(
+            query.query_id,
+            ranking,
+            self._model,
+            question.warnings,
+            explain=query.explain,
+            ordering=told(question.request),
+        )
 
     def _observe(self, failed_shards: int, *, degraded: bool) -> None:
         if failed_shards:

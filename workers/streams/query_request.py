@@ -3,11 +3,15 @@
 from collections.abc import Collection, Sequence
 
 from config.errors import Reason, RejectEvent
-from config.settings import QuerySettings
-from config.vocabulary import Modality, ModelRef
+from config.settings import PeopleSettings, QuerySettings
+from config.vocabulary import Modality, ModelRef, QueryKind, RecommendSignal
 from encoders.base import DimensionWeights
-from fusion.request import Near, QueryPart, RankingRequest
-from workers.contracts.query import Query
+from fusion.attention_weights import FusionWeights
+from fusion.recommend import RecommendOptions
+from fusion.recommend_sources import SequenceModel
+from fusion.request import QueryPart, RankingRequest
+from workers.contracts.query import MAX_SUMMARISED, Query, Recommend
+from workers.streams.query_ordering import ordered
 
 _CLIP = frozenset({Modality.IMAGE, Modality.AUDIO})
 
@@ -18,10 +22,16 @@ def check_page(query: Query, settings: QuerySettings) -> None:
     Raises:
         RejectEvent: Naming ``k`` and the limit.
     """
-    k = query.k or settings.k
+    k = page_size(query, settings)
     if query.offset + k > settings.max_k:
         message = f"offset + k is {query.offset + k}; this worker ranks at most {settings.max_k} (query.max_k)"
         raise RejectEvent(Reason.INVALID_EVENT, message, field="k")
+
+
+def page_size(query: Query, settings: QuerySettings) -> int:
+    """How many hits are wanted; what a summary is made of is bounded, whatever the setting."""
+    k = query.k or settings.k
+    return min(k, MAX_SUMMARISED) if query.kind is QueryKind.SUMMARIZE else k
 
 
 def searched(query: Query, modalities: Collection[Modality], model: ModelRef) -> tuple[frozenset[Modality], list[str]]:
@@ -44,12 +54,37 @@ def searched(query: Query, modalities: Collection[Modality], model: ModelRef) ->
     ]
 
 
+def recommend_options(query: Query, people: PeopleSettings) -> RecommendOptions:
+    """What a query says of its recommendation, and the settings where it says nothing.
+
+    Raises:
+        RejectEvent: If no signal is left with a share.
+    """
+    asked = query.recommend or Recommend()
+    return RecommendOptions(
+        shares={**people.shares, **(asked.shares or {})},
+        explore=people.explore if asked.explore is None else asked.explore,
+        explore_window_s=people.explore_window_s,
+        allow_seen=asked.allow_seen,
+    )
+
+
+def unheard(query: Query, sequence: SequenceModel | None) -> tuple[str, ...]:
+    """A warning where a query gives a share to a sequence model that is not there."""
+    shares = query.recommend.shares if query.recommend is not None else None
+    if sequence is not None or not (shares or {}).get(RecommendSignal.SEQUENCE):
+        return ()
+    return ("the signal 'sequence' has no say: this worker has no sequence model (people.sequence_model)",)
+
+
 def ranking_request(
     query: Query,
     parts: Sequence[QueryPart],
     search_in: frozenset[Modality],
     settings: QuerySettings,
+    *,
     learnt: DimensionWeights | None = None,
+    fusion_weights: FusionWeights | None = None,
 ) -> RankingRequest:
     """Put a query, its encoded parts, the worker's settings and the model's weights into one request.
 
@@ -60,10 +95,9 @@ def ranking_request(
     if not any(weights.get(modality, 1.0) for modality in search_in):
         message = "every modality that is searched has weight 0; give at least one another weight"
         raise RejectEvent(Reason.INVALID_EVENT, message, field="fusion.weights")
-    near = query.near
     return RankingRequest(
         parts=tuple(parts),
-        k=query.k or settings.k,
+        k=page_size(query, settings),
         offset=query.offset,
         filter=query.filter,
         search_in=search_in,
@@ -71,12 +105,14 @@ def ranking_request(
         strategy=query.fusion.strategy or settings.strategy,
         weights=weights,
         missing=query.fusion.missing or settings.missing,
-        ranking=query.ranking.method or settings.ranking,
-        rrf_k=settings.rrf_k,
-        diversity=query.ranking.diversity,
-        beam_width=query.ranking.beam_width,
-        near=None if near is None else Near(latitude=near.latitude, longitude=near.longitude, scale_km=near.scale_km),
+        rrf_k=query.fusion.rrf_k or settings.rrf_k,
+        rank_depth=query.fusion.rank_depth,
+        dbsf_deviations=query.fusion.dbsf_deviations or settings.dbsf_deviations,
+        chance_z=settings.chance_z if query.fusion.chance_z is None else query.fusion.chance_z,
+        spread_z=query.fusion.spread_z or settings.spread_z,
+        fusion_weights=fusion_weights,
         explain=query.explain,
         candidates=settings.candidates,
         dimension_weights=None if learnt is None else learnt.values,
+        **ordered(query, settings),
     )

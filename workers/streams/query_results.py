@@ -8,9 +8,16 @@ from typing import Final
 
 from config.errors import Reason, RejectEvent, RetryLater
 from config.vocabulary import ModelRef, QueryId, ResultStatus
+from fusion import request as fused
 from fusion.request import RankedHit, Ranking
-from workers.contracts.result import Hit, ModalityScore, QueryError, Result, Timings
+from fusion.summary import SummarisedRanking
+from workers.contracts.ordering import Ordering
+from workers.contracts.result import Hit, ModalityScore, QueryError, Recommended, Result, Timings
+from workers.streams.query_explained import wire_explanation, wire_hit_explanation
+from workers.streams.query_ordering import boost_scores
 from workers.streams.records import Publisher
+from workers.streams.summaries import on_wire
+from workers.streams.timing import now_ms
 
 log = logging.getLogger(__name__)
 
@@ -25,16 +32,28 @@ def timings(seconds: Mapping[str, float]) -> Timings:
     return Timings(**{stage: round(spent * 1000, _TIME_DIGITS) for stage, spent in seconds.items()})
 
 
-def answered(query_id: QueryId, ranking: Ranking, model: ModelRef, warnings: Sequence[str], *, explain: bool) -> Result:
+def answered(
+    query_id: QueryId,
+    ranking: Ranking,
+    model: ModelRef,
+    warnings: Sequence[str],
+    *,
+    explain: bool,
+    ordering: Ordering | None = None,
+) -> Result:
     """Write the result of a query that was answered, without its timings."""
     return Result(
         query_id=query_id,
         occurred_at=datetime.now(UTC),
         status=ResultStatus.PARTIAL if ranking.failed_shards else ResultStatus.OK,
         hits=tuple(_hit(hit, explain=explain) for hit in ranking.hits),
+        summary=on_wire(ranking.summary) if isinstance(ranking, SummarisedRanking) else None,
         candidates=ranking.candidates,
+        ordering=ordering if explain else None,
+        recommended=_told(ranking.recommended) if explain and ranking.recommended else None,
         model=str(model),
         warnings=tuple(dict.fromkeys([*warnings, *ranking.warnings])),
+        explanation=wire_explanation(ranking.explanation) if explain and ranking.explanation else None,
     )
 
 
@@ -49,12 +68,22 @@ def failed(query_id: QueryId, model: ModelRef, error: RejectEvent) -> Result:
     )
 
 
+def _told(made: fused.Recommended) -> Recommended:
+    return Recommended(
+        shares={name: round(share, _SCORE_DIGITS) for name, share in made.shares.items()},
+        explore=made.explore,
+        explore_window_s=made.explore_window_s,
+        allow_seen=made.allow_seen,
+    )
+
+
 def _hit(hit: RankedHit, *, explain: bool) -> Hit:
     scores = {
         modality: ModalityScore(
             similarity=round(score.similarity, _SCORE_DIGITS),
             calibrated=round(score.calibrated, _SCORE_DIGITS),
             weight=round(score.weight, _SCORE_DIGITS),
+            rank=score.rank,
         )
         for modality, score in hit.modality_scores.items()
     }
@@ -66,6 +95,10 @@ def _hit(hit: RankedHit, *, explain: bool) -> Hit:
         modality_scores=scores if explain else {},
         attributes=hit.attributes,
         because=hit.because if explain else (),
+        explanation=wire_hit_explanation(hit.explanation, now_ms()) if explain and hit.explanation else None,
+        boosts=boost_scores(hit, _SCORE_DIGITS) if explain else {},
+        collapsed=hit.collapsed,
+        signals={name: round(part, _SCORE_DIGITS) for name, part in hit.signals.items()} if explain else {},
     )
 
 

@@ -77,7 +77,46 @@ class Publisher(Protocol):
     """Sends to Kafka. ``send`` returns once the broker has confirmed, and raises ``RetryLater`` when it cannot."""
 
     async def send(
-        self, topic: str, *, key: bytes | None, value: bytes | None, headers: Mapping[str, bytes] | None = None
+        self,
+        topic: str,
+        *,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Mapping[str, bytes] | None = None,
+        partition: int | None = None,
     ) -> None:
-        """Send one record and wait for the confirmation of all in-sync replicas."""
+        """Send one record and wait for the confirmation of all in-sync replicas.
+
+        Args:
+            topic: Full name of the topic.
+            key: What decides the partition where none is named, and which records replace which.
+            value: The record's bytes; None removes the key from a compacted topic.
+            headers: Beside the value.
+            partition: Where it goes, modulo the topic's partitions; by its key when None.
+        """
         ...
+
+
+class Ledger(Protocol):
+    """What a handler keeps in memory of the records it has handled, and must have on Kafka before they are committed.
+
+    So a crash loses nothing of it: what was not sent comes again.
+    """
+
+    async def flush(self) -> None:
+        """Send whatever changed since the last time; raises ``RetryLater`` when it was not confirmed."""
+        ...
+
+    def forget(self) -> None:
+        """Drop everything: the partitions are given away, and their next owner goes on from what was sent."""
+        ...
+
+
+class NoLedger:
+    """Of a handler that keeps nothing in memory."""
+
+    async def flush(self) -> None:
+        """Nothing to send."""
+
+    def forget(self) -> None:
+        """Nothing to drop."""

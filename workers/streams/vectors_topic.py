@@ -55,7 +55,7 @@ class VectorsTopic:
         if not stale:
             return
         versions = {change.item_id: change.version for change in sorted(stale, key=lambda one: one.version)}
-        held = await self._index.fetch(list(versions))
+        held = await self._index.fetch_whole(list(versions))
         absent = [Tombstone(item_id=item_id, version=versions[item_id]) for item_id in versions if item_id not in held]
         other = [item for item_id, item in held.items() if item.version != versions[item_id]]
         mending: list[Change] = [*absent, *other]
@@ -67,6 +67,11 @@ class VectorsTopic:
             await self._publisher.send(self._name, key=key, value=None)
             return
         record = ItemVectors.of(
-            change.item_id, change.version, self._index.model, dict(change.vectors), change.attributes
+            change.item_id,
+            change.version,
+            self._index.model,
+            dict(change.vectors),
+            change.attributes,
+            segments=change.segments,
         )
         await self._publisher.send(self._name, key=key, value=record.to_bytes())

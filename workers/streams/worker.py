@@ -15,7 +15,7 @@ from workers.streams.health import Readiness
 from workers.streams.lag import Committer, LagMonitor
 from workers.streams.metrics import Metrics
 from workers.streams.offsets import OffsetTracker, TopicPartition
-from workers.streams.records import Handler, Publisher, Record
+from workers.streams.records import Handler, Ledger, NoLedger, Publisher, Record
 from workers.streams.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ class Worker:
         publisher: Sends dead letters; started already.
         readiness: Learns of the group, and of trouble while it lasts.
         watchdog: Learns of lag and of waiting.
+        ledger: What the handler must have on Kafka before its records are committed.
     """
 
     def __init__(
@@ -43,11 +44,13 @@ class Worker:
         metrics: Metrics,
         readiness: Readiness,
         watchdog: Watchdog,
+        ledger: Ledger | None = None,
     ) -> None:
         self._settings = settings.delivery
         self._metrics = metrics
         self._readiness = readiness
         self._watchdog = watchdog
+        self._ledger = ledger or NoLedger()
         self._tracker = OffsetTracker()
         delivery = Delivery(
             role=role,
@@ -67,7 +70,7 @@ class Worker:
         self._consumer = StreamConsumer(
             role, settings, on_record=self._offer, on_assigned=self._assigned, on_revoked=self._revoked
         )
-        self._committer = Committer(self._consumer, self._tracker, metrics)
+        self._committer = Committer(self._consumer, self._tracker, metrics, ledger=self._ledger)
         self._lag = LagMonitor(self._consumer, self._tracker, metrics, watchdog)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -116,6 +119,7 @@ class Worker:
         await self._dispatcher.let_go(timeout_s=self._settings.drain_timeout_s)
         await self._committer.commit()
         self._tracker.forget()
+        self._ledger.forget()
         self._watchdog.forget()
 
     def _trouble(self, trouble: Trouble | None) -> None:

@@ -100,8 +100,12 @@ def sample_corpus(out: Path, cache: Path, corpus: Path | None, *, every: int) ->
     owners = np.array([item.item_id for item in chosen])
     items = {
         Modality.TEXT: Sample(owners, embed_texts([item.text for item in chosen], out, cache)),
-        Modality.IMAGE: Sample(owners, embed_pictures(load_image_tower(out), [_picture(shipped, i) for i in chosen])),
-        Modality.AUDIO: Sample(owners, embed_sounds(load_speech_tower(out), [_samples(shipped, i) for i in chosen])),
+        Modality.IMAGE: Sample(
+            owners, embed_pictures(load_image_tower(out), [corpus_picture(shipped, i) for i in chosen])
+        ),
+        Modality.AUDIO: Sample(
+            owners, embed_sounds(load_speech_tower(out), [corpus_samples(shipped, i) for i in chosen])
+        ),
         Modality.LOCATION: _places(out, shipped),
         Modality.SENSOR: _readings(out),
     }
@@ -159,12 +163,14 @@ def embed_sounds(tower: SpeechTower, sounds: list[Vectors]) -> Vectors:
     return vectors
 
 
-def _picture(corpus: Corpus, item: Item) -> NDArray[np.uint8]:
+def corpus_picture(corpus: Corpus, item: Item) -> NDArray[np.uint8]:
+    """Return an item's picture as RGB (height, width, 3)."""
     with Image.open(io.BytesIO(corpus.media(item.item_id, "image"))) as picture:
         return np.asarray(picture.convert("RGB"))
 
 
-def _samples(corpus: Corpus, item: Item) -> Vectors:
+def corpus_samples(corpus: Corpus, item: Item) -> Vectors:
+    """Return an item's spoken name as samples (time,) at 16 kHz in [-1, 1]."""
     with wave.open(io.BytesIO(decode_wav(corpus.media(item.item_id, "audio")))) as reader:
         data = reader.readframes(reader.getnframes())
     return np.frombuffer(data, np.int16).astype(np.float32) / FULL_SCALE

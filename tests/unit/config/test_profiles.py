@@ -33,21 +33,35 @@ def problems(name: str) -> list[str]:
     return list(caught.value.problems)
 
 
-@pytest.mark.parametrize("name", ["builtin", "clip-clap", "deterministic"])
+@pytest.mark.parametrize("name", ["builtin", "clap", "clip-clap", "deterministic", "pe-av", "siglip2-clap"])
 def test_shipped_profiles_are_valid(name: str):
-    """Each profile that ships loads under its own name and encodes text, pictures and sounds."""
+    """Each profile that ships loads under its own name and encodes text and sounds, and pictures unless it is CLAP."""
     profile = load_profile(name)
 
     assert name in shipped_profiles()
     assert profile.name == name
-    assert {Modality.TEXT, Modality.IMAGE, Modality.AUDIO} <= set(profile.modalities)
+    assert {Modality.TEXT, Modality.AUDIO} <= set(profile.modalities)
+    assert (Modality.IMAGE in profile.modalities) == (name != "clap")
 
 
-def test_hub_models_are_pinned():
+@pytest.mark.parametrize("name", ["clap", "clip-clap", "pe-av", "siglip2-clap"])
+def test_hub_models_are_pinned(name: str):
     """Every hub model of the shipped profiles names a full commit."""
-    sources = load_profile("clip-clap").modalities.values()
+    sources = load_profile(name).modalities.values()
 
     assert all(source is not None and len(source.revision or "") == 40 for source in sources)
+
+
+def test_words_before_texts_make_no_other_model(tmp_path: Path):
+    """A prefix changes what is said to a model and not which weights are loaded; before pictures it is refused."""
+    one = {"model": "someone/clip", "revision": COMMIT}
+    profile = load_profile(written(tmp_path, modalities={"text": one | {"prefix": "query: "}, "image": one}))
+    text, image = profile.modalities.values()
+
+    assert text is not None and image is not None
+    assert text != image and text.weights == image.weights
+    [problem] = problems(written(tmp_path, modalities={"image": one | {"prefix": "query: "}}))
+    assert "before texts only" in problem
 
 
 def test_reads_a_file_and_folders_beside_it(tmp_path: Path):
@@ -67,7 +81,7 @@ def test_tells_what_there_is_instead():
     [problem] = problems("clip-clop")
 
     assert "clip-clop" in problem
-    assert "builtin, clip-clap, deterministic" in problem
+    assert "builtin, clap, clip-clap, deterministic, pe-av, siglip2-clap" in problem
 
 
 def test_tells_every_fault_of_shape_at_once(tmp_path: Path):

@@ -61,6 +61,12 @@ class Sized(Watched):
         return len(prepared)
 
 
+class Crowded(Watched):
+    """The same with inputs of which three count as one."""
+
+    crowd = 3
+
+
 class Diary:
     """An observer that keeps what it is told."""
 
@@ -131,6 +137,21 @@ async def test_what_waited_becomes_one_batch():
 
     assert [len(batch) for batch in encoder.batches] == [1, 5, 2]
     assert all(np.array_equal(vector, alone(f"word{n}")) for n, vector in enumerate(vectors[1:]))
+
+
+async def test_small_inputs_go_in_larger_batches():
+    """Three of them count as one towards the most in a batch."""
+    encoder = Crowded()
+    async with batching(encoder, max_batch=5) as batcher:
+        encoder.gate.clear()
+        first = asyncio.ensure_future(batcher.encode(Modality.TEXT, TextInput(text="first")))
+        await until(lambda: len(encoder.batches) == 1)
+        others = asyncio.ensure_future(batcher.encode_many(texts(*(f"word{n}" for n in range(20)))))
+        await until(lambda: batcher.waiting[Modality.TEXT] == 20)
+        encoder.gate.set()
+        await asyncio.gather(first, others)
+
+    assert [len(batch) for batch in encoder.batches] == [1, 15, 5]
 
 
 async def test_many_keep_their_order_over_modalities_and_refusals():
@@ -428,3 +449,106 @@ async def test_an_empty_sound_is_refused_by_the_shipped_encoders():
     with pytest.raises(RejectEvent):
         await batcher.encode(Modality.AUDIO, AudioInput(samples=np.zeros(0, np.float32), sample_rate_hz=16_000))
     await batcher.close()
+
+
+class Doorkeeper(Watched):
+    """Prepares when its door is open, and keeps a diary of who was prepared in which thread."""
+
+    def __init__(self, modality: Modality = Modality.TEXT) -> None:
+        super().__init__(modality)
+        self.door = threading.Event()
+        self.door.set()
+        self.prepared: list[tuple[str, int]] = []
+
+    def prepare(self, item: Any) -> list[bytes]:
+        """Wait for the door, note the input."""
+        assert self.door.wait(60)
+        self.prepared.append((getattr(item, "text", "picture"), threading.get_ident()))
+        return super().prepare(item)
+
+
+async def test_callers_that_come_together_are_prepared_together():
+    """Sixty single requests in one turn of the loop are one hop to one thread, and one batch."""
+    encoder = Doorkeeper()
+    async with batching(encoder) as batcher:
+        await asyncio.gather(*(batcher.encode(Modality.TEXT, TextInput(text=f"word{n}")) for n in range(60)))
+
+    assert [text for text, _ in encoder.prepared] == [f"word{n}" for n in range(60)]
+    assert len({thread for _, thread in encoder.prepared}) == 1
+    assert [len(batch) for batch in encoder.batches] == [60]
+
+
+async def test_preparation_takes_turns():
+    """A flood of pictures to prepare keeps a text waiting for two handfuls, not for all of them."""
+    pictures, text = Doorkeeper(Modality.IMAGE), Doorkeeper()
+    text.prepared = pictures.prepared
+    async with batching(pictures, text) as batcher:
+        pictures.door.clear()
+        picture = ImageInput(pixels=np.zeros((2, 2, 3), np.uint8))
+        flood = [asyncio.ensure_future(batcher.encode(Modality.IMAGE, picture)) for _ in range(50)]
+        await asyncio.sleep(0.05)
+        lone = asyncio.ensure_future(batcher.encode(Modality.TEXT, TextInput(text="cat")))
+        await asyncio.sleep(0.05)
+        pictures.door.set()
+        await asyncio.gather(lone, *flood)
+
+    assert [name for name, _ in pictures.prepared].index("cat") <= 6
+
+
+async def test_one_cancelled_before_it_is_prepared_is_passed_over():
+    """And its place is given back."""
+    encoder = Doorkeeper()
+    async with batching(encoder, max_waiting=8) as batcher:
+        encoder.door.clear()
+        held = []
+        for word in ("one", "two"):  # so that both threads have something in hand
+            held.append(asyncio.ensure_future(batcher.encode(Modality.TEXT, TextInput(text=word))))
+            await asyncio.sleep(0.02)
+        more = [asyncio.ensure_future(batcher.encode(Modality.TEXT, TextInput(text=f"late{n}"))) for n in range(6)]
+        await asyncio.sleep(0.02)
+        for doomed in more:
+            doomed.cancel()
+        await asyncio.gather(*more, return_exceptions=True)
+        encoder.door.set()
+        await asyncio.gather(*held)
+        await asyncio.wait_for(batcher.encode_many(texts(*"abcdefgh")), 60)
+
+    assert not [text for text, _ in encoder.prepared if text.startswith("late")]
+
+
+async def test_a_device_that_is_away_in_preparation_blames_nobody():
+    """An encoder that says "later" while it prepares is heard: the event is kept."""
+
+    class Away(Watched):
+        def prepare(self, item: Any) -> list[bytes]:
+            raise RetryLater("the tokenizer's service is away")
+
+    async with batching(Away()) as batcher:
+        with pytest.raises(RetryLater, match="service is away"):
+            await batcher.encode(Modality.TEXT, TextInput(text="cat"))
+        with pytest.raises(RetryLater, match="service is away"):
+            await batcher.encode_many(texts("cat", "dog"))
+
+
+async def test_closing_turns_away_what_is_being_prepared():
+    """Nobody is left waiting for a device that is gone, and no callback finds the threads gone."""
+    encoder, failures = Doorkeeper(), []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+    async with batching(encoder) as batcher:
+        encoder.door.clear()
+        inside = [asyncio.ensure_future(batcher.encode(Modality.TEXT, TextInput(text="cat"))) for _ in range(3)]
+        await asyncio.sleep(0.02)
+        behind = []
+        for words in ("abcdefgh", "ijkl"):  # the first fills the other thread, the second finds none
+            behind.append(asyncio.ensure_future(batcher.encode_many(texts(*words))))
+            await asyncio.sleep(0.02)
+        closing = asyncio.ensure_future(batcher.close())
+        await asyncio.sleep(0.02)
+        encoder.door.set()
+        await asyncio.wait_for(closing, 60)
+
+        for one in (*inside, *behind):
+            with pytest.raises(RetryLater, match="shutting down"):
+                await asyncio.wait_for(one, 60)
+    assert encoder.batches == []
+    assert failures == []

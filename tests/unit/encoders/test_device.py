@@ -1,5 +1,6 @@
 """Device and threads: what is asked for is there or refused with a way out; torch's relatives can be imported."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,28 @@ def test_torchaudio_and_transformers_import_beside_a_cpu_build():
         "assert torch.get_num_threads() == 1\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=280)
+
+
+def test_a_torchvision_of_another_build_does_no_harm(tmp_path: Path):
+    """A torchvision whose compiled part was built against CUDA imports beside a CPU build, and so does transformers."""
+    package = tmp_path / "torchvision"
+    package.mkdir()
+    (package / "_C.so").write_bytes(b"built for another torch")
+    (package / "__init__.py").write_text(
+        "import torch\n@torch.library.register_fake('torchvision::nms')\ndef meta_nms(boxes): return boxes\n",
+        encoding="utf-8",
+    )
+    describe = "import torch; kept = torch.library.register_fake\n"
+    code = (
+        "from encoders.device import prepare_torch\n"
+        "prepare_torch(1)\n"
+        "import torchvision\n"
+        "assert torch.library.register_fake is kept\n"
+    )
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    run = [sys.executable, "-c", describe + code]
+    if torch.version.cuda is None:
+        subprocess.run(run, check=True, timeout=280, env={**os.environ, "PYTHONPATH": paths})
 
 
 @pytest.mark.parametrize(

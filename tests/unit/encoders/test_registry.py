@@ -66,6 +66,19 @@ def test_warming_up_finds_vectors_of_the_wrong_length():
         warm_up(encoders)
 
 
+def test_warming_up_finds_vectors_that_are_no_numbers():
+    """A model that overflows in half precision is found at the start, with the line to change."""
+
+    class Broken(DeterministicEncoder):
+        def finish(self, output: Any) -> Any:
+            return np.full_like(super().finish(output), np.nan)
+
+    model = ModelRef("deterministic", "1")
+    encoders = EncoderSet(model=model, dims=8, encoders={Modality.TEXT: Broken(Modality.TEXT, model, 8)})
+    with pytest.raises(Misconfigured, match="dtype: bfloat16"):
+        warm_up(encoders)
+
+
 def test_there_is_a_sample_of_everything_that_can_be_encoded():
     """Warm-up and the check for a broken device need one; a clip has none."""
     for modality in set(Modality) - {Modality.VIDEO}:

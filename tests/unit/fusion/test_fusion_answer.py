@@ -65,7 +65,7 @@ class TestFinding:
 
     async def test_only_the_modalities_asked_for_count(self) -> None:
         """An item with none of them is not shown, whatever found it."""
-        ranking = await ask([CAT, LION, CAR], parts=(part(1),), search_in=frozenset({AUDIO}))
+        ranking = await ask([CAT, LION, CAR], parts=(part(1),), search_in=frozenset({AUDIO}), explain=True)
 
         assert ids(ranking) == ["lion"]
         assert set(ranking.hits[0].modality_scores) == {AUDIO}
@@ -128,12 +128,12 @@ class TestFusing:
 
     async def test_a_modality_of_weight_0_does_not_count(self) -> None:
         """It is as if not asked for."""
-        ranking = await ask([CAT, CAR], parts=(part(3),), weights={IMAGE: 0.0})
+        ranking = await ask([CAT, CAR], parts=(part(3),), weights={IMAGE: 0.0}, explain=True)
 
         assert ids(ranking) == ["cat"]
         assert set(ranking.hits[0].modality_scores) == {TEXT}
 
-    @pytest.mark.parametrize("strategy", [each for each in FusionStrategy if each is not FusionStrategy.ATTENTION])
+    @pytest.mark.parametrize("strategy", FusionStrategy)
     @pytest.mark.parametrize("method", RankingMethod)
     async def test_every_strategy_and_method_answers(self, strategy: FusionStrategy, method: RankingMethod) -> None:
         """The best match leads under all of them."""
@@ -144,8 +144,8 @@ class TestFusing:
 
     async def test_similarities_are_shown_as_asked_for(self) -> None:
         """Euclidean shows 1 - d / 2, in the order of cosine; weights of none are said to be missing."""
-        cosine = await ask([CAT, LION], parts=(part(1),))
-        euclidean = await ask([CAT, LION], parts=(part(1),), similarity=Similarity.EUCLIDEAN)
+        cosine = await ask([CAT, LION], parts=(part(1),), explain=True)
+        euclidean = await ask([CAT, LION], parts=(part(1),), similarity=Similarity.EUCLIDEAN, explain=True)
         weighted = await ask([CAT, LION], parts=(part(1),), similarity=Similarity.WEIGHTED_COSINE)
 
         shown = cosine.hits[0].modality_scores[TEXT].similarity
@@ -198,12 +198,65 @@ class TestExplaining:
 
     async def test_shares_add_up_to_the_score(self) -> None:
         """Under the weighted mean the calibrated values by weight are the score."""
-        ranking = await ask([CAT, LION], parts=(part(1),), weights={TEXT: 2.0})
+        ranking = await ask([CAT, LION], parts=(part(1),), weights={TEXT: 2.0}, explain=True)
 
         for hit in ranking.hits:
             assert sum(each.weight for each in hit.modality_scores.values()) == pytest.approx(1.0)
             summed = sum(each.weight * each.calibrated for each in hit.modality_scores.values())
             assert summed == pytest.approx(hit.score)
+
+    @pytest.mark.parametrize("strategy", FusionStrategy)
+    async def test_every_pair_is_told(self, strategy: FusionStrategy) -> None:
+        """Each part against each modality the item has: numbers, share and place in its own list."""
+        ranking = await ask([CAT, LION, CAR], parts=(part(1), part(3, -0.5)), strategy=strategy, explain=True)
+
+        told = next(hit for hit in ranking.hits if hit.item_id == "cat").explanation
+        assert told is not None
+        assert [(pair.part, pair.item) for pair in told.pairs] == [(0, IMAGE), (0, TEXT), (1, IMAGE), (1, TEXT)]
+        assert sum(pair.weight for pair in told.pairs) == pytest.approx(1.0)
+        assert [pair.rank for pair in told.pairs if pair.part == 0] == [1, 1]
+        assert (told.occurred_at_ms, told.contributions.keys()) == (1000, {"content"})
+
+    async def test_contributions_sum_to_the_score(self) -> None:
+        """Profile, boosts and place take their shares of what came before them."""
+        near = Near(latitude=35.0, longitude=139.0, scale_km=100)
+        placed = item("placed", vectors={TEXT: unit(1)}, attributes={"latitude": 35.68, "longitude": 139.69})
+        request: dict[str, Any] = {"boosts": {"cat": 0.5}, "boost_share": 0.2, "profile": unit(3), "personalise": 0.3}
+
+        ranking = await ask([CAT, placed], parts=(part(1),), near=near, explain=True, **request)
+
+        for hit in ranking.hits:
+            assert hit.explanation is not None
+            assert sum(hit.explanation.contributions.values()) == pytest.approx(hit.score)
+        names = [set(hit.explanation.contributions) for hit in ranking.hits if hit.explanation]
+        assert {"content", "profile", "boosts"} in names
+        assert {"content", "profile", "boosts", "near"} in names
+
+    @pytest.mark.parametrize(
+        ("strategy", "constants"),
+        [
+            (FusionStrategy.WEIGHTED_MEAN, {"chance_z": 2.5, "spread_z": 1.5}),
+            (FusionStrategy.RRF, {"rrf_k": 20.0, "rank_depth": 7.0}),
+            (FusionStrategy.DBSF, {"dbsf_deviations": 2.0, "rank_depth": 7.0}),
+            (FusionStrategy.NONE, {}),
+        ],
+    )
+    async def test_constants_are_echoed(self, strategy: FusionStrategy, constants: dict[str, float]) -> None:
+        """All that the strategy read, under the names of the query event."""
+        asked = {"rrf_k": 20.0, "rank_depth": 7, "dbsf_deviations": 2.0, "chance_z": 2.5, "spread_z": 1.5}
+
+        told = (await ask([CAT], parts=(part(1),), strategy=strategy, explain=True, **asked)).explanation
+
+        assert told is not None
+        assert told.constants == constants
+        assert (await ask([CAT], parts=(part(1),), strategy=strategy)).explanation is None
+
+    async def test_constants_change_the_score(self) -> None:
+        """They are not only shown."""
+        plain = await ask([CAT], parts=(part(1),))
+        sharper = await ask([CAT], parts=(part(1),), spread_z=0.5)
+
+        assert sharper.hits[0].score > plain.hits[0].score
 
     async def test_sentences_name_what_counted(self) -> None:
         """Only when asked to explain."""
@@ -226,6 +279,10 @@ class TestRefusing:
             ({"offset": -1}, "offset"),
             ({"search_in": frozenset()}, "search_in"),
             ({"rrf_k": 0.0}, "fusion.rrf_k"),
+            ({"rank_depth": 0}, "fusion.rank_depth"),
+            ({"dbsf_deviations": -1.0}, "fusion.dbsf_deviations"),
+            ({"spread_z": 0.0}, "fusion.spread_z"),
+            ({"chance_z": float("nan")}, "fusion.chance_z"),
             ({"personalise": 1.5}, "personalise"),
             ({"diversity": -0.1}, "ranking.diversity"),
             ({"weights": {TEXT: -1.0}}, "fusion.weights.text"),
@@ -251,7 +308,6 @@ class TestRefusing:
             ({"filter": ".a >"}, "filter"),
             ({"search_in": frozenset({Modality.SENSOR})}, "search_in"),
             ({"weights": {TEXT: 0, IMAGE: 0, AUDIO: 0}}, "fusion.weights"),
-            ({"strategy": FusionStrategy.ATTENTION}, "fusion.strategy"),
         ],
     )
     async def test_what_this_index_cannot_answer(self, request_: Any, field: str) -> None:

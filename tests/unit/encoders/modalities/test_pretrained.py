@@ -1,5 +1,8 @@
 """Published models through transformers: safe loading, shared spaces, and the rules for long inputs."""
 
+import hashlib
+import logging
+import re
 import shutil
 from pathlib import Path
 
@@ -10,11 +13,13 @@ from safetensors.torch import load_file, save_file
 
 from config.errors import Misconfigured
 from config.settings import ModelSettings
-from config.vocabulary import Modality
+from config.vocabulary import Modality, ModelRef
 from encoders.alignment.heads import LinearHead, NetworkHead, load_head, save_head
+from encoders.alignment.record import Alignment, save_record
 from encoders.base import AudioInput, EncoderSet, TextInput
 from encoders.registry import describe, load_encoders
-from tests.tiny_models import DIMS, TOKENS, save_clap, save_clip, write_profile
+from tests.tiny_models import DIMS, save_clap, save_clip, write_profile
+from tests.tiny_tokenizers import TOKENS
 
 BOTH = {"text": {"model": "clip"}, "image": {"model": "clip"}}
 
@@ -45,6 +50,11 @@ def encode(encoders: EncoderSet, modality: Modality, *items: object) -> np.ndarr
     """Return the vectors of one batch."""
     encoder = encoders.encoders[modality]
     return encoder.finish(encoder.forward([encoder.prepare(item) for item in items]))
+
+
+def hash_of(path: Path) -> str:
+    """Return a file's SHA-256."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_text_agrees_with_the_library(checkpoints: Path):
@@ -129,12 +139,46 @@ def test_pickles_are_never_loaded(mine: Path):
 
 
 def test_an_unknown_family_is_refused(mine: Path):
-    """A model of a family without an encoder is refused with those there are."""
+    """A model of a family that nobody reads is refused with those that are read."""
     config = mine / "clip" / "config.json"
-    config.write_text('{"model_type": "bert"}', encoding="utf-8")
+    config.write_text('{"model_type": "gpt2"}', encoding="utf-8")
 
-    with pytest.raises(Misconfigured, match=r"'bert'.*clip for text"):
+    with pytest.raises(Misconfigured, match=r"'gpt2'.*clip, siglip, siglip2, clap, pe_audio_video, dual encoders"):
         load(write_profile(mine, modalities=BOTH, heads=None))
+
+
+def test_a_modality_that_a_model_has_not_is_refused(checkpoints: Path):
+    """CLIP hears nothing: told with what it does encode."""
+    with pytest.raises(Misconfigured, match="encodes text, image and not audio; name another model for audio"):
+        load(write_profile(checkpoints, modalities={"audio": {"model": "clip"}}, heads=None))
+
+
+def test_heads_of_the_settings_make_one_space(checkpoints: Path, tmp_path: Path):
+    """A profile of two spaces loads with ``model.heads`` trained on it, under an identity of its own."""
+    profile = write_profile(checkpoints, heads=None)
+    dims = {Modality.TEXT: DIMS, Modality.IMAGE: DIMS, Modality.AUDIO: DIMS}
+    files = {m: hash_of(save_head(LinearHead(DIMS, 7), tmp_path, m)) for m in dims}
+    base = ModelRef("tiny", "1")
+    options = {"items": 1, "validation_items": 1, "data": "x", "steps": 1, "best_step": 1}
+    facts = {"options": {}, "validation": {}, **options}
+    save_record(Alignment(name="mine", base=base, dims=7, sources=dims, files=files, facts=facts), tmp_path)
+    encoders = load_encoders(ModelSettings(profile=str(profile), heads=str(tmp_path), device="cpu", threads=1))
+
+    assert encoders.modalities == {Modality.TEXT, Modality.IMAGE, Modality.AUDIO}
+    assert encoders.dims == 7
+    assert str(encoders.model).startswith("tiny.mine@1-")
+
+
+def test_warming_up_logs_each_stage_of_each_modality(checkpoints: Path, caplog: pytest.LogCaptureFixture):
+    """The operator sees the milliseconds of every stage, the precision and the identity that vectors are kept under."""
+    with caplog.at_level(logging.INFO):
+        encoders = load(write_profile(checkpoints, modalities=BOTH, heads=None))
+
+    for modality in ("text", "image"):
+        pattern = rf"warm-up {modality}: prepare \d+\.\d ms, forward \d+\.\d ms, finish \d+\.\d ms"
+        assert any(re.fullmatch(pattern, message) for message in caplog.messages)
+    assert any("as CLIPModel on cpu in torch.float32" in message for message in caplog.messages)
+    assert {encoder.model for encoder in encoders.encoders.values()} == {ModelRef("tiny", "1")}
 
 
 def test_a_hub_model_that_is_not_here_is_refused():

@@ -7,7 +7,7 @@ import pytest
 
 from config.errors import MediaRejected, Reason, RejectEvent
 from encoders.base import AudioInput
-from encoders.modalities.passages import MAX_PASSAGES, cut_samples, cut_text
+from encoders.modalities.passages import MAX_PASSAGES, cut_samples, cut_text, cut_tokens
 from encoders.modalities.readable import require_readable, spell_pictographs
 from encoders.modalities.resampling import resample
 
@@ -93,3 +93,18 @@ def test_resampling_refuses_nothing():
     """No samples, no sound."""
     with pytest.raises(MediaRejected):
         resample(AudioInput(samples=np.zeros(0, np.float32), sample_rate_hz=8_000), 16_000)
+
+
+@pytest.mark.parametrize(
+    ("count", "length", "lead"), [(0, 8, 0), (8, 8, 0), (9, 8, 0), (100, 8, 3), (50, 10, 5), (7, 1, 0)]
+)
+def test_passages_of_tokens_cover_all_and_overlap_by_a_quarter(count: int, length: int, lead: int):
+    """Every token is in a passage, none is longer than allowed, and each begins with the lead and repeats a quarter."""
+    ids = list(range(count))
+    passages = cut_tokens(ids, lead=ids[:lead], length=length)
+
+    assert {token for passage in passages for token in passage} == set(ids)
+    assert all(len(passage) <= length and passage[:lead] == ids[:lead] for passage in passages)
+    for before, after in itertools.pairwise(passages):
+        shared = length // 4
+        assert before[len(before) - shared :] == after[lead : lead + shared]

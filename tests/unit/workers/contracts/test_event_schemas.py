@@ -58,6 +58,18 @@ AS_DESIGNED = {
     ),
     "the least search": ("queries", """{"query_id":"…","kind":"search","parts":[{"modality":"text","text":"猫"}]}"""),
     "a recommendation": ("queries", """{"query_id":"…","kind":"recommend","user_id":"…"}"""),
+    "a summary": (
+        "queries",
+        """{"query_id":"…","kind":"summarize","item_ids":["…","x"],"parts":[{"modality":"text","text":"猫"}],
+        "summary":{"passages":3,"frames":3,"sounds":2,"relevance":0.3,"diversity":0.3}}""",
+    ),
+    "a result with a summary": (
+        "results",
+        """{"query_id":"…","status":"ok","summary":{"text":"…",
+        "passages":[{"item_id":"…","text":"…","start":0,"end":1,"score":0.5}],
+        "frames":[{"item_id":"…","source":"video","time_s":1.5,"score":0.2}],
+        "sounds":[{"item_id":"…","source":"audio","start_s":0,"end_s":6.2,"score":0.1}],"coverage":0.8,"segments":9}}""",
+    ),
     "neighbours": ("queries", """{"query_id":"…","kind":"similar","item_id":"…"}"""),
     "a result": (
         "results",

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from config.errors import Reason, RejectEvent
+from config.vocabulary import QueryKind
 from workers.contracts.content import CONTENT_EVENTS, ContentUpsert
 from workers.contracts.interaction import INTERACTION_EVENTS
 from workers.contracts.parse import parse_event, salvage
@@ -102,6 +103,24 @@ def test_a_wrong_content_event_names_the_field(event: dict[str, Any], field: str
     assert (error.reason, error.field) == (Reason.INVALID_EVENT, field)
 
 
+def summary(**fields: Any) -> dict[str, Any]:
+    """A query for a summary."""
+    return {"query_id": "q", "kind": "summarize"} | fields
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"item_id": "a"},
+        {"item_ids": ["a", "b"], "parts": [TEXT_PART], "summary": {"frames": 0, "relevance": 1, "diversity": 0}},
+        {"parts": [TEXT_PART], "k": 100, "filter": ".year > 2020", "user_id": "u", "personalise": 0.5},
+    ],
+)
+def test_a_summary_is_of_items_or_of_what_is_found(fields: dict[str, Any]):
+    """Named items may have parts beside them, which steer; the search's own fields choose what is found."""
+    assert parse_event(json.dumps(summary(**fields)).encode(), QUERIES).kind is QueryKind.SUMMARIZE
+
+
 @pytest.mark.parametrize(
     ("event", "field"),
     [
@@ -124,6 +143,21 @@ def test_a_wrong_content_event_names_the_field(event: dict[str, Any], field: str
         (query(search_in=["image", "image"]), ""),
         ({"query_id": "q", "kind": "recommend"}, ""),
         ({"query_id": "q", "kind": "similar"}, ""),
+        (query(item_ids=["a"]), ""),
+        (query(summary={}), ""),
+        (summary(), ""),
+        (summary(item_id="a", item_ids=["b"]), ""),
+        (summary(item_ids=["a", "a"]), ""),
+        (summary(item_id="a", recommend={"explore": 0.1}), ""),
+        (summary(item_id="a", collapse={}), ""),
+        (summary(item_ids=[f"i{number}" for number in range(101)]), "item_ids"),
+        (summary(item_id="a", filter=".year > 2020"), ""),
+        (summary(item_ids=["a"], k=3), ""),
+        (summary(parts=[TEXT_PART], k=101), ""),
+        (summary(item_id="a", summary={"passages": 51}), "summary.passages"),
+        (summary(item_id="a", summary={"relevance": 1.1}), "summary.relevance"),
+        (summary(item_id="a", summary={"passages": 0, "frames": 0, "sounds": 0}), "summary"),
+        (summary(item_id="a", summary={"passage": 1}), "summary.passage"),
     ],
 )
 def test_a_wrong_query_names_the_field(event: dict[str, Any], field: str):

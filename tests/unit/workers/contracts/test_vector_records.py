@@ -1,5 +1,6 @@
 """Vectors travel bit for bit, and a record that does not add up is refused."""
 
+import json
 from datetime import UTC, datetime
 
 import numpy as np
@@ -8,6 +9,7 @@ from pydantic import ValidationError
 
 from config.vocabulary import ItemId, Modality, ModelRef, UserId, Version
 from fusion.people.protocol import Profile
+from tests.fusion_builders import frame, passage, stretch, unit
 from workers.contracts.profiles import USER_PROFILES, UserProfile
 from workers.contracts.vectors import ITEM_VECTORS, ItemVectors, pack_vector, unpack_vector
 
@@ -23,6 +25,26 @@ def test_an_item_comes_back_bit_for_bit():
     assert read.version() == Version(5, 7)
     assert read.attributes == {"year": 2024}
     assert all(np.array_equal(read.unpacked()[modality], vector) for modality, vector in vectors.items())
+
+
+def test_segments_come_back_as_they_were():
+    """An index filled again from the topic gives the same summaries: words, places and directions."""
+    segments = (
+        passage("港の朝、船が帰る。", unit(1)),
+        frame(1.25, None),
+        frame(None, unit(2)),
+        stretch(0.0, 6.5, unit(3)),
+    )
+    sent = ItemVectors.of(ItemId("a"), Version(5, 7), MODEL, {Modality.IMAGE: unit(9)}, {}, segments=segments)
+    assert ITEM_VECTORS.validate_json(sent.to_bytes()).unpacked_segments() == segments
+
+
+def test_segments_of_another_length_are_refused():
+    """The record names which."""
+    good = ItemVectors.of(ItemId("a"), Version(5, 7), MODEL, {Modality.TEXT: unit(9)}, {})
+    wrong = good.model_dump(mode="json") | {"segments": [{"modality": "text", "source": "text", "codes": "X38="}]}
+    with pytest.raises(ValidationError, match=r"segments\[0\] has 2 codes, not 32"):
+        ITEM_VECTORS.validate_json(json.dumps(wrong))
 
 
 @pytest.mark.parametrize("packed", ["AAAA", "AAAAAA==", pack_vector(np.float32([1.0, 0.0, 0.0]))])

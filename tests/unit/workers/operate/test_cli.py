@@ -34,8 +34,9 @@ def test_help_imports_nothing_heavy() -> None:
     "command",
     [
         "demo", "up", "worker", "publish content", "publish interactions", "publish folder", "query", "recommend",
-        "similar", "topics create", "topics list", "schema", "doctor", "train builtin", "train corpus", "evaluate",
-        "evaluate photos",
+        "similar", "summarize", "tags", "topics create", "topics list", "schema", "doctor", "train builtin",
+        "train corpus", "evaluate", "evaluate photos", "evaluate fusion", "evaluate ranking", "evaluate recommend",
+        "train fusion", "train sequence", "export joined", "weights show", "weights reset",
     ],
 )  # fmt: skip
 def test_every_command_has_help(cli: CliRunner, command: str) -> None:
@@ -55,6 +56,13 @@ def test_wrong_settings_end_with_78_and_every_problem(cli: CliRunner, tmp_path: 
     assert "kafka.partitions" in done.stderr
     assert "redis.shrads" in done.stderr
     assert "Traceback" not in done.output
+
+
+def test_a_summary_needs_something_to_be_of(cli: CliRunner) -> None:
+    """Without an item or a part there is nothing to ask; the message names the options."""
+    done = cli.invoke(app, ["summarize", "--frames", "3"])
+    assert done.exit_code == 2
+    assert "--item, --text" in done.stderr
 
 
 def test_one_problem_is_one_line(cli: CliRunner, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import sys
 import wave
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
+from encoders.media.heif import reads_heic
+from tests.heic import heic
 from workers.contracts.content import ContentUpsert
 from workers.operate.folder import FolderPlan, find_files, folder_events, item_id_of
 from workers.operate.media_files import MAX_SIDE_PX
@@ -140,3 +143,28 @@ def test_identities_are_stable_and_fit(tmp_path: Path) -> None:
     assert item_id_of(plan, long) == item_id_of(plan, long)
     assert item_id_of(plan, tmp_path / "a\nb.jpg") != item_id_of(plan, tmp_path / "a\tb.jpg")
     assert item_id_of(plan_of(tmp_path, prefix=""), tmp_path / "y.jpg") == "y.jpg"
+
+
+def test_a_telephone_s_picture_is_sent_as_webp(tmp_path: Path) -> None:
+    """HEIC is turned upright and sent in a format that every worker decodes."""
+    pytest.importorskip("pi_heif", reason="the extra 'heic' is not installed")
+    (tmp_path / "IMG_1.HEIC").write_bytes(heic([[(80, 90, 240), (40, 240, 110)]], turns=1))
+
+    [event] = events_of(plan_of(tmp_path))[0].values()
+
+    picture = sent_picture(event)
+    assert (picture.format, picture.size) == ("WEBP", (32, 64))
+
+
+def test_without_the_extra_a_telephone_s_picture_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what to install is said."""
+    monkeypatch.setitem(sys.modules, "pi_heif", None)  # what an import of a package that is not there finds
+    reads_heic.cache_clear()
+    (tmp_path / "IMG_1.heic").write_bytes(heic([[(80, 90, 240)]]))
+    try:
+        events, skipped = events_of(plan_of(tmp_path))
+    finally:
+        reads_heic.cache_clear()
+
+    assert not events
+    assert "crosscurrent[heic]" in skipped["IMG_1.heic"]

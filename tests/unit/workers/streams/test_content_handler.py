@@ -10,10 +10,12 @@ import pytest
 
 from config.errors import Reason, RejectEvent, RetryLater
 from config.settings import MediaSettings
+from config.tagging import LabelSet
 from config.vocabulary import ItemId, Modality
 from encoders.base import TextInput
 from encoders.batching import DeviceBatcher
 from fusion.index.memory_index import MemoryVectorIndex
+from fusion.index.protocol import VectorSearch
 from tests.unit.workers.streams.support import (
     DIMS,
     MAX_EVENT_BYTES,
@@ -27,15 +29,29 @@ from tests.unit.workers.streams.support import (
     record,
     wav,
 )
+from workers.contracts.tag_counts import TAG_COUNTS, TagCounts
 from workers.contracts.vectors import ITEM_VECTORS
 from workers.streams.content import ContentHandler
 from workers.streams.fetch import MediaFetcher
 from workers.streams.memory import MemoryPublisher
 from workers.streams.observer import Unobserved
 from workers.streams.records import Done, Outcome, Refused
+from workers.streams.tag_books import Windows
+from workers.streams.tag_counter import TagCounter
+from workers.streams.tagging import make_tagger
 
 VECTORS = "cc.vectors"
+TAG_COUNTS_TOPIC = "cc.tag-counts"
 A = ItemId("a")
+MOOD = {"mood": LabelSet(labels={"good": ("lovely great",), "bad": ("awful sad",)}, min_confidence=0.0)}
+
+
+class NothingSent:
+    """The history of a first worker."""
+
+    async def read(self, partition: int) -> Sequence[TagCounts]:
+        """Nothing yet."""
+        return []
 
 
 class Seen(Unobserved):
@@ -43,6 +59,11 @@ class Seen(Unobserved):
 
     def __init__(self) -> None:
         self.searchable_s: list[float] = []
+        self.tags: list[tuple[str, str]] = []
+
+    def tagged(self, label_set: str, label: str) -> None:
+        """Keep it."""
+        self.tags.append((label_set, label))
 
     def searchable(self, seconds: float) -> None:
         """Keep it."""
@@ -58,6 +79,7 @@ class House:
     publisher: MemoryPublisher
     batcher: DeviceBatcher
     seen: Seen
+    counter: TagCounter
 
     async def handle(self, *events: Any) -> Sequence[Outcome]:
         """Handle events at offsets from 0."""
@@ -65,10 +87,19 @@ class House:
 
 
 @asynccontextmanager
-async def house(modalities: Sequence[Modality] = PROFILE, media: MediaSettings = MEDIA) -> AsyncIterator[House]:
-    """A content worker over an empty index."""
+async def house(
+    modalities: Sequence[Modality] = PROFILE, media: MediaSettings = MEDIA, sets: dict[str, LabelSet] | None = None
+) -> AsyncIterator[House]:
+    """A content worker over an empty index, which tags with these sets."""
     async with batching(modalities) as batcher, MediaFetcher(media) as fetcher:
         publisher, index, seen = MemoryPublisher(), index_of(modalities), Seen()
+        counter = TagCounter(
+            Windows(sets={name: tuple(each.labels) for name, each in (sets or {}).items()}, window_ms=1000, grace_ms=0),
+            history=NothingSent(),
+            publisher=publisher,
+            topic=TAG_COUNTS_TOPIC,
+            observer=seen,
+        )
         handler = ContentHandler(
             batcher=batcher,
             index=index,
@@ -78,8 +109,10 @@ async def house(modalities: Sequence[Modality] = PROFILE, media: MediaSettings =
             vectors_topic=VECTORS,
             max_event_bytes=MAX_EVENT_BYTES,
             observer=seen,
+            tagger=await make_tagger(batcher, sets) if sets else None,
+            counter=counter if sets else None,
         )
-        yield House(handler=handler, index=index, publisher=publisher, batcher=batcher, seen=seen)
+        yield House(handler=handler, index=index, publisher=publisher, batcher=batcher, seen=seen, counter=counter)
         handler.close()
 
 
@@ -115,6 +148,36 @@ async def test_an_item_of_every_modality_becomes_searchable():
     assert set(item.vectors) == {Modality.TEXT, Modality.IMAGE, Modality.AUDIO}
     assert item.attributes == {"year": 2024, "latitude": 35.5, "longitude": 139.5}
     assert len(here.seen.searchable_s) == 1
+
+
+ARTICLE = "Ships come home in the morning. The harbour smells of tar and fish. Dr. Lee counts the crates until noon."
+
+
+async def test_what_summaries_are_made_of_is_kept_and_published():
+    """Passages and frames with their places, in index and topic alike; the item's own vectors are what they were."""
+    event = of(text={"text": ARTICLE}, video=inline(clip()))
+    async with house() as here:
+        assert await here.handle(event, upsert("b", ARTICLE)) == [Done(), Done()]
+        whole = await here.index.fetch_whole([A, ItemId("b")])
+        [alone] = await here.batcher.encode_many([(Modality.TEXT, TextInput(text=ARTICLE))])
+    segments = whole[A].segments
+    assert [each.text for each in segments[:3]] == [ARTICLE[:31], ARTICLE[32:67], ARTICLE[68:]]
+    assert [each.start for each in segments[3:11]] == pytest.approx([0.0, 0.1, 0.3, 0.4, 0.5, 0.6, 0.8, 0.9], abs=0.11)
+    assert [(each.modality, each.source) for each in segments[11:]] == [(Modality.AUDIO, Modality.VIDEO)]
+    assert np.array_equal(whole[A].vectors[Modality.TEXT], alone)
+    assert np.array_equal(whole[ItemId("b")].vectors[Modality.TEXT], alone)
+    record = ITEM_VECTORS.validate_json(here.publisher.compacted(VECTORS)[b"a"] or b"")
+    assert record.unpacked_segments() == segments
+
+
+async def test_a_stale_write_leaves_the_topic_with_the_segments_of_the_newer():
+    """The topic is mended from the index, segments included: a rebuild would lose them otherwise."""
+    async with house() as here:
+        newer = upsert(modalities={"text": {"text": ARTICLE}}, occurred_at="2026-05-02T00:00:00Z")
+        await here.handle(newer)
+        await here.handle(upsert(occurred_at="2026-05-01T00:00:00Z"))
+    record = ITEM_VECTORS.validate_json(here.publisher.compacted(VECTORS)[b"a"] or b"")
+    assert [each.text for each in record.unpacked_segments()] == [ARTICLE[:31], ARTICLE[32:67], ARTICLE[68:]]
 
 
 async def test_the_vectors_topic_holds_what_the_index_holds():
@@ -352,3 +415,65 @@ async def test_vectors_have_the_models_length():
     async with house() as here:
         await here.handle(upsert())
     assert ITEM_VECTORS.validate_json(here.publisher.compacted(VECTORS)[b"a"]).dims == DIMS
+
+
+def counted(here: House) -> dict[str, Any]:
+    """The counts of the one window and partition there is."""
+    [last] = here.publisher.compacted(TAG_COUNTS_TOPIC).values()
+    record = TAG_COUNTS.validate_json(last)
+    return {"items": record.items, **record.counts}
+
+
+NOON = {"occurred_at": "2026-05-01T12:00:00Z"}
+
+
+async def test_tags_are_attributes_like_any_other():
+    """They are in the index, where filters see them, and on the vectors topic, so they survive a rebuild."""
+    async with house(sets=MOOD) as here:
+        assert await here.handle(upsert(text="what a lovely cat", attributes={"year": 2024})) == [Done()]
+        item = (await here.index.fetch([A]))[A]
+        found = (await here.index.search([VectorSearch(
+            target=Modality.TEXT, vector=item.vectors[Modality.TEXT], count=5, filter='.mood == "good" and .year > 2020'
+        )])).neighbours[0]  # fmt: skip
+    assert item.attributes["mood"] == "good"
+    assert set(item.attributes) == {"mood", "mood_confidence", "year"}
+    assert [one.item_id for one in found] == [A]
+    assert ITEM_VECTORS.validate_json(here.publisher.compacted(VECTORS)[b"a"]).attributes == item.attributes
+
+
+async def test_what_becomes_searchable_is_counted_once():
+    """Deletions and refused events are not counted; what comes again, as a stale write, adds none."""
+    events = [
+        upsert(text="lovely") | NOON,
+        upsert("b", text="awful sad") | NOON,
+        delete("a") | NOON,
+        {"type": "content.upsert", "item_id": "c"},
+    ]
+    async with house(sets=MOOD) as here:
+        await here.handle(*events)
+        await here.handle(*events)
+        await here.counter.flush()
+    assert counted(here) == {"items": 2, "good": 1, "bad": 1}
+    assert here.seen.tags == [("mood", "good"), ("mood", "bad")]
+
+
+async def test_what_was_written_and_not_counted_is_counted_when_it_comes_again():
+    """Killed between the index write and the counting: the write is stale the second time, and the item counts."""
+    async with house(sets=MOOD) as here:
+        await here.handle(upsert(text="lovely") | NOON)
+        here.counter.forget()
+        assert await here.handle(upsert(text="lovely") | NOON) == [Done(label="stale")]
+        await here.counter.flush()
+    assert counted(here) == {"items": 1, "good": 1, "bad": 0}
+
+
+async def test_a_senders_own_label_is_counted():
+    """The counts go by the attribute, whoever wrote it; what is no label of the set counts as an item alone."""
+    async with house(sets=MOOD) as here:
+        await here.handle(
+            upsert(text="lovely", attributes={"mood": "bad"}) | NOON,
+            upsert("b", text="lovely", attributes={"mood": "furious"}) | NOON,
+        )
+        await here.counter.flush()
+        assert (await here.index.fetch([A]))[A].attributes == {"mood": "bad"}
+    assert counted(here) == {"items": 2, "good": 0, "bad": 1}

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from config.errors import Reason, RetryLater
+from config.errors import Reason, RejectEvent, RetryLater
 from config.settings import PeopleSettings
-from config.vocabulary import Action, ItemId, Modality, UserId, Version
+from config.vocabulary import Action, ItemId, Modality, QueryId, UserId, Version
 from fusion.index.memory_index import MemoryVectorIndex
 from fusion.index.protocol import Item
 from fusion.people.memory_store import MemoryPeopleStore
+from fusion.people.served import Joined, Served, ServedHit
 from tests.unit.workers.streams.support import DIMS, MAX_EVENT_BYTES, index_of, record
 from workers.contracts.interaction import Interaction
 from workers.contracts.profiles import USER_PROFILES, UserProfile
@@ -32,6 +33,30 @@ def axis(place: int) -> NDArray[np.float32]:
     return vector
 
 
+class ListReader:
+    """Reads every comment as the axis of its length, and refuses those that say so."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    async def read(self, texts: Sequence[str]) -> list[NDArray[np.float32] | RejectEvent]:
+        """Note the texts."""
+        self.texts += texts
+        refusal = RejectEvent(Reason.ENCODER_FAILED, "no words in it", field="text")
+        return [refusal if text == "refuse" else axis(len(text)) for text in texts]
+
+
+class Told:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[Joined] = []
+
+    def joined(self, joined: Joined) -> None:
+        """Keep it."""
+        self.told.append(joined)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class House:
     """An interaction worker without Kafka, over the items ``a`` (two modalities) and ``b``."""
@@ -39,6 +64,8 @@ class House:
     handler: InteractionHandler
     people: MemoryPeopleStore
     publisher: MemoryPublisher
+    reader: ListReader
+    feedback: Told
 
     async def handle(self, *events: Any) -> Sequence[Outcome]:
         """Handle events at offsets from 0 on."""
@@ -71,7 +98,8 @@ async def here() -> House:
             Item(item_id=ItemId("b"), version=Version(1, 1), vectors={Modality.TEXT: axis(2)}),
         ]
     )
-    people, publisher = MemoryPeopleStore(PeopleSettings(), DIMS), MemoryPublisher()
+    people, publisher, reader = MemoryPeopleStore(PeopleSettings(), DIMS), MemoryPublisher(), ListReader()
+    feedback = Told()
     handler = InteractionHandler(
         index=index,
         people=people,
@@ -79,8 +107,10 @@ async def here() -> House:
         settings=PeopleSettings(),
         profiles_topic=PROFILES,
         max_event_bytes=MAX_EVENT_BYTES,
+        comments=reader,
+        feedback=feedback,
     )
-    return House(handler=handler, people=people, publisher=publisher)
+    return House(handler=handler, people=people, publisher=publisher, reader=reader, feedback=feedback)
 
 
 def acted(event_id: str = "e", user_id: str = "mika", **fields: Any) -> dict[str, Any]:
@@ -180,6 +210,56 @@ async def test_a_dislike_steers_the_taste_away(here: House):
     """The taste points away from what was disliked."""
     await here.handle(acted(action="dislike", item_id="b"))
     assert float(await here.taste("mika") @ axis(2)) < -0.99
+
+
+async def test_a_comment_turns_the_taste_also_towards_what_it_says(here: House):
+    """Halfway between the item and the text; of an item that is not indexed, towards the text alone."""
+    await here.handle(
+        acted(action="comment", item_id="b", text="so red"),
+        acted("e2", "juno", action="comment", item_id="unicorn", text="so red"),
+    )
+    assert await here.taste("mika") == pytest.approx((axis(2) + axis(6)) / np.sqrt(2), abs=1e-4)
+    assert await here.taste("juno") == pytest.approx(axis(6), abs=1e-4)
+
+
+async def test_only_comments_are_read_and_a_text_without_words_is_refused(here: House):
+    """A like may carry a text too: it is no comment. The other events of the batch count."""
+    outcomes = await here.handle(
+        acted("e1", text="no comment"), acted("e2", action="comment", text="refuse"), acted("e3", item_id="b")
+    )
+    assert here.reader.texts == ["refuse"]
+    assert outcomes[0] == outcomes[2] == Done()
+    assert isinstance(outcomes[1], Refused)
+    assert (outcomes[1].reason, outcomes[1].stage, outcomes[1].field) == (Reason.ENCODER_FAILED, "encode", "text")
+    assert sorted(here.snapshots()["mika"].recent) == ["a", "b"]
+
+
+async def test_the_session_is_kept_with_the_step(here: House):
+    """In the store and in the snapshot, so that a rebuilt profile knows the visit."""
+    await here.handle(acted(session_id="s-3"))
+    [step] = here.snapshots()["mika"].steps
+    assert (step.item_id, step.weight, step.session_id) == ("a", 3.0, "s-3")
+
+
+async def test_impressions_and_clicks_are_joined_to_what_was_shown(here: House):
+    """By user and query, once; a view, a click without a query and one on something not shown are joined to nothing."""
+    hits = tuple(ServedHit(item_id=ItemId(name), rank=rank) for rank, name in enumerate("ab", start=1))
+    served = Served(query_id=QueryId("q"), user_id=UserId("mika"), at_ms=now_ms(), hits=hits)
+    await here.people.served.remember(served)
+    clicked = acted("e3", action="click", item_id="b", query_id="q")
+    await here.handle(
+        acted("e1", action="impression", query_id="q"),
+        acted("e2", action="view", item_id="b", query_id="q"),
+        acted("e4", action="click", item_id="b"),
+        acted("e5", "juno", action="click", item_id="b", query_id="q"),
+        clicked,
+    )
+    await here.handle(clicked)
+    assert here.feedback.told == [
+        Joined(rank=1, newly_seen=True, newly_clicked=False, first_click=False),
+        Joined(rank=2, newly_seen=True, newly_clicked=True, first_click=True),
+        Joined(rank=2, newly_seen=False, newly_clicked=False, first_click=False),
+    ]
 
 
 @pytest.mark.parametrize(

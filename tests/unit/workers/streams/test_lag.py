@@ -1,5 +1,9 @@
 """Lag is measured against the broker, commits follow the tracker."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from config.errors import RetryLater
 from config.vocabulary import Role
 from tests.unit.workers.streams.kit import ScriptedSource
 from workers.streams.lag import Committer, LagMonitor
@@ -13,6 +17,26 @@ ONE, TWO = TopicPartition("content", 0), TopicPartition("content", 1)
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
     """A sample, or None when it is absent."""
     return metrics.registry.get_sample_value(f"crosscurrent_{name}", labels)
+
+
+@dataclass
+class ScriptedLedger:
+    """Notes how many commits there were when it was flushed; fails while the broker is away."""
+
+    source: ScriptedSource
+    away: bool = False
+    meanwhile: Callable[[], object] = lambda: None
+    commits_at_flush: list[int] = field(default_factory=list)
+
+    async def flush(self) -> None:
+        """Note and fail by script."""
+        self.commits_at_flush.append(len(self.source.commits))
+        self.meanwhile()
+        if self.away:
+            raise RetryLater("away")
+
+    def forget(self) -> None:
+        """Nothing to drop."""
 
 
 def monitor(source: ScriptedSource, tracker: OffsetTracker, metrics: Metrics, now_s: float = 100.0) -> LagMonitor:
@@ -48,6 +72,32 @@ class TestCommitter:
         await committer.commit()
 
         assert source.commits == [{ONE: 5}, {ONE: 5}]
+
+    async def test_the_ledger_is_sent_first(self) -> None:
+        """Nothing is committed that was not flushed, and what ends during the flush waits for the next commit."""
+        source, tracker = ScriptedSource(), OffsetTracker()
+        for offset in (4, 5):
+            tracker.take(ONE, offset)
+        tracker.finish(ONE, 4)
+        ledger = ScriptedLedger(source, away=True, meanwhile=lambda: tracker.finish(ONE, 5))
+        committer = Committer(source, tracker, Metrics(Role.CONTENT), ledger=ledger)
+
+        await committer.commit()
+        assert source.commits == []
+
+        ledger.away = False
+        tracker.take(ONE, 6)
+        ledger.meanwhile = lambda: tracker.finish(ONE, 6)
+        await committer.commit()
+        assert source.commits == [{ONE: 6}]
+        assert ledger.commits_at_flush == [0, 0]
+
+    async def test_without_anything_to_commit_nothing_is_flushed(self) -> None:
+        """An idle worker sends nothing."""
+        source = ScriptedSource()
+        ledger = ScriptedLedger(source)
+        await Committer(source, OffsetTracker(), Metrics(Role.CONTENT), ledger=ledger).commit()
+        assert ledger.commits_at_flush == []
 
 
 class TestLagMonitor:

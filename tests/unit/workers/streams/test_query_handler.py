@@ -12,15 +12,17 @@ import pytest
 from numpy.typing import NDArray
 
 from config.errors import Reason, RejectEvent, RetryLater
-from config.settings import QuerySettings
-from config.vocabulary import Background, ItemId, Modality, ResultStatus, UserId, Version
+from config.settings import PeopleSettings, QuerySettings
+from config.vocabulary import Background, ItemId, Modality, QueryId, RecommendSignal, ResultStatus, UserId, Version
 from encoders.base import DimensionWeights, ImageInput, TextInput
 from encoders.batching import DeviceBatcher
 from encoders.media.image import decode_image
 from fusion.calibration import CHANCE_Z, SPREAD_Z
 from fusion.index.memory_index import MemoryVectorIndex
 from fusion.index.protocol import Item, SearchReport, VectorSearch
+from fusion.people.memory_served import MemoryServedStore
 from fusion.people.protocol import Interaction, Profile
+from fusion.people.served import Act, Served, ServedHit, ServedScore
 from tests.unit.workers.streams.support import (
     DIMS,
     MAX_EVENT_BYTES,
@@ -35,6 +37,7 @@ from tests.unit.workers.streams.support import (
     wav,
 )
 from workers.contracts.result import RESULTS, Result
+from workers.streams.calibration import FixedCalibration
 from workers.streams.fetch import MediaFetcher
 from workers.streams.memory import MemoryPublisher
 from workers.streams.observer import Unobserved
@@ -50,6 +53,7 @@ class FixedPeople:
 
     def __init__(self, tastes: Mapping[str, NDArray[np.float32]]) -> None:
         self._tastes = tastes
+        self.served = MemoryServedStore(PeopleSettings(), {})
 
     async def record(self, interactions: Sequence[Interaction]) -> list[bool]:
         """Count nothing."""
@@ -73,6 +77,10 @@ class FixedPeople:
     async def covisited(self, item_id: ItemId, count: int) -> list[tuple[ItemId, float]]:
         """Nothing goes together."""
         return []
+
+    async def partners(self, item_ids: Sequence[ItemId], count: int) -> list[list[tuple[ItemId, float]]]:
+        """Nothing goes together."""
+        return [[] for _ in item_ids]
 
     async def close(self) -> None:
         """Nothing to close."""
@@ -126,6 +134,7 @@ class House:
     publisher: MemoryPublisher
     batcher: DeviceBatcher
     seen: Seen
+    served: MemoryServedStore
     asked: int = field(default=0)
 
     async def handle(self, *events: Any, age_ms: int = 0) -> Sequence[Outcome]:
@@ -155,7 +164,11 @@ class House:
 
 
 @asynccontextmanager
-async def house(settings: QuerySettings | None = None, learnt: DimensionWeights | None = None) -> AsyncIterator[House]:
+async def house(
+    settings: QuerySettings | None = None,
+    learnt: DimensionWeights | None = None,
+    behaviour: PeopleSettings | None = None,
+) -> AsyncIterator[House]:
     """A query worker over four items with text, one of them with a red picture too."""
     async with batching(learnt=learnt) as batcher, MediaFetcher(MEDIA) as fetcher:
         index, publisher, seen = BrittleIndex(), MemoryPublisher(), Seen()
@@ -170,20 +183,23 @@ async def house(settings: QuerySettings | None = None, learnt: DimensionWeights 
                 attributes={"wheels": 4 if item_id == "car" else 0},
             )
             await index.write([written])
+        people = FixedPeople({"mika": await batcher.encode(Modality.TEXT, TextInput(text="car"))})
+        people.served = MemoryServedStore(behaviour or PeopleSettings(), {})
         handler = QueryHandler(
             batcher=batcher,
             index=index,
-            people=FixedPeople({"mika": await batcher.encode(Modality.TEXT, TextInput(text="car"))}),
+            people=people,
             fetcher=fetcher,
             publisher=publisher,
-            calibration=batcher.encoders.calibration,
+            calibration=FixedCalibration(batcher.encoders.calibration),
             settings=settings or QuerySettings(),
             media=MEDIA,
             results_topic=RESULTS_TOPIC,
             max_event_bytes=MAX_EVENT_BYTES,
             observer=seen,
+            behaviour=behaviour,
         )
-        yield House(handler=handler, index=index, publisher=publisher, batcher=batcher, seen=seen)
+        yield House(handler=handler, index=index, publisher=publisher, batcher=batcher, seen=seen, served=people.served)
         handler.close()
 
 
@@ -232,6 +248,47 @@ async def test_a_picture_finds_its_item_and_is_explained():
     assert told.hits[0].because
     assert not plain.hits[0].modality_scores
     assert not plain.hits[0].because
+
+
+async def test_every_constant_of_fusion_is_taken_and_echoed():
+    """What the query says, and what the settings say where it is silent; the hits are taken apart by pair."""
+    async with house() as here:
+        fusion = {"strategy": "rrf", "rrf_k": 7.5, "rank_depth": 3, "missing": "penalise", "weights": {"image": 0.5}}
+        told = await here.ask(search(text("car"), fusion=fusion, explain=True))
+        plain = await here.ask(search(text("car"), query_id="q2", fusion=fusion))
+        mean = await here.ask(search(text("car"), query_id="q3", fusion={"chance_z": 1.0}, explain=True))
+    assert told.explanation is not None
+    assert told.explanation.constants == {"rrf_k": 7.5, "rank_depth": 3}
+    assert (told.explanation.strategy, told.explanation.missing) == ("rrf", "penalise")
+    assert told.explanation.weights[Modality.IMAGE] == 0.5
+    assert mean.explanation is not None
+    assert mean.explanation.constants == {"chance_z": 1.0, "spread_z": 2.0}
+    first = told.hits[0]
+    assert first.explanation is not None
+    assert {pair.query for pair in first.explanation.pairs} == {Modality.TEXT}
+    assert sum(first.explanation.contributions.values()) == pytest.approx(first.score, abs=1e-5)
+    assert first.explanation.age_s >= 0
+    assert first.modality_scores[Modality.TEXT].rank == 1
+    assert plain.explanation is None
+    assert plain.hits[0].explanation is None
+
+
+async def test_attention_answers_with_the_weights_that_ship():
+    """They are named, and asked without what they know of another model's modalities."""
+    async with house() as here:
+        told = await here.ask(search(text("car"), fusion={"strategy": "attention"}, explain=True))
+    assert ids(told)[0] == "car"
+    assert told.explanation is not None
+    assert str(told.explanation.fusion_weights).endswith("without names")
+
+
+@pytest.mark.parametrize("wrong", [{"rrf_k": 0}, {"rank_depth": 0}, {"dbsf_deviations": -1}, {"spread_z": 0}])
+async def test_constants_out_of_range_are_refused(wrong: Any):
+    """With the path of the field."""
+    async with house() as here:
+        result = await here.ask(search(text("car"), fusion=wrong))
+    assert result.error is not None
+    assert result.error.field == f"fusion.{next(iter(wrong))}"
 
 
 async def test_a_negative_part_steers_away():
@@ -297,13 +354,95 @@ async def test_a_stranger_is_answered_without_taste_and_told_so():
 
 
 async def test_a_recommendation_follows_the_taste():
-    """A lover of cars is shown the car first; a stranger gets what is in fashion, or is told that nothing is."""
+    """A lover of cars is shown the car first; a stranger gets what is in fashion, or a sample where nothing is."""
     async with house() as here:
         known = await here.ask({"query_id": "q", "kind": "recommend", "user_id": "mika"})
         stranger = await here.ask({"query_id": "q2", "kind": "recommend", "user_id": "nobody"})
     assert ids(known)[0] == "car"
-    assert ids(stranger) == []
-    assert stranger.warnings
+    assert sorted(ids(stranger)) == sorted(TEXTS)
+    assert "sample" in stranger.warnings[0]
+
+
+async def test_the_constants_of_a_recommendation_are_the_querys_and_are_echoed():
+    """With the reasons; without ``explain`` the result stays small."""
+    asked = {"query_id": "q", "kind": "recommend", "user_id": "mika", "explain": True}
+    async with house() as here:
+        result = await here.ask(
+            {**asked, "recommend": {"shares": {"long": 3, "trends": 1}, "explore": 0.5, "allow_seen": True}}
+        )
+        plain = await here.ask({**asked, "query_id": "q2", "explain": False})
+    assert result.recommended is not None
+    assert result.recommended.shares == {"long": 1.0}
+    assert (result.recommended.explore, result.recommended.allow_seen) == (0.5, True)
+    assert result.hits[0].signals == {"long": pytest.approx(result.hits[0].score)}
+    assert "a step aside" in result.hits[1].because[0]
+    assert plain.recommended is None
+    assert plain.hits[0].signals == {}
+
+
+async def test_a_share_for_a_model_that_is_not_there_is_told():
+    """The signals that are there answer, and the warning names the setting."""
+    async with house() as here:
+        asked = {"query_id": "q", "kind": "recommend", "user_id": "mika", "recommend": {"shares": {"sequence": 1}}}
+        result = await here.ask(asked)
+    assert ids(result)[0] == "car"
+    assert "people.sequence_model" in result.warnings[0]
+
+
+async def test_what_a_user_was_shown_is_remembered_with_its_scores():
+    """Under the user and the query, so that clicks can be joined to it; a query without a user is not."""
+    async with house() as here:
+        shown = await here.ask(search(text("cat"), user_id="mika", k=2))
+        await here.ask(search(text("cat"), query_id="nobodys"))
+        await asyncio.sleep(0)
+        [served] = [each async for each in here.served.everything()]
+    assert (served.query_id, served.user_id) == ("q", "mika")
+    assert [(hit.item_id, hit.rank) for hit in served.hits] == [(hit.item_id, hit.rank) for hit in shown.hits]
+    assert {score.calibrated > 0 for hit in served.hits for score in hit.scores.values()} == {True}
+
+
+async def test_clicks_move_weights_where_that_is_on_and_the_query_says_none():
+    """The user's searches lean to what told the clicked apart; the explanation says so; own weights are left alone."""
+    behaviour = PeopleSettings(learn_weights=True, weight_rate=5)
+
+    def score(calibrated: float) -> ServedScore:
+        return ServedScore(similarity=0.5, calibrated=calibrated, weight=0.5)
+
+    hits = tuple(
+        ServedHit(item_id=ItemId(name), rank=rank, scores={Modality.TEXT: score(one), Modality.IMAGE: score(1 - one)})
+        for rank, name, one in ((1, "dog", 1.0), (2, "cat", 0.0))
+    )
+    asked = search(text("cat"), {"modality": "image", **inline(png())}, user_id="mika", explain=True)
+    async with house(behaviour=behaviour) as here:
+        await here.served.remember(Served(query_id=QueryId("past"), user_id=UserId("mika"), at_ms=1, hits=hits))
+        click = Act(user_id=UserId("mika"), query_id=QueryId("past"), item_id=ItemId("cat"), clicked=True)
+        await here.served.join([click])
+        taught = await here.ask(asked)
+        told = await here.ask({**asked, "query_id": "q2", "fusion": {"weights": {"text": 1}}})
+    weights = {modality: each.weight for modality, each in taught.hits[0].modality_scores.items()}
+    assert taught.hits[0].item_id == "cat"
+    assert weights[Modality.IMAGE] == pytest.approx(0.8)
+    assert "image x 2.00" in taught.warnings[0]
+    assert told.hits[0].modality_scores[Modality.IMAGE].weight == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"recommend": {"shares": {"long": -1}}}, "recommend.shares.long"),
+        ({"recommend": {"shares": {"luck": 1}}}, "recommend.shares.luck"),
+        ({"recommend": {"explore": 1.5}}, "recommend.explore"),
+        ({"recommend": {"shares": dict.fromkeys(RecommendSignal, 0)}}, "recommend"),
+        ({"recommend": {}, "kind": "similar", "item_id": "cat"}, ""),
+    ],
+)
+async def test_wrong_shares_are_refused(fields: dict[str, Any], field: str):
+    """Naming the field and the rule."""
+    async with house() as here:
+        result = await here.ask({"query_id": "q", "kind": "recommend", "user_id": "mika", **fields})
+    assert result.error is not None
+    assert field in result.error.field
+    assert result.error.code is Reason.INVALID_EVENT
 
 
 async def test_what_the_model_cannot_encode_is_left_out_with_a_warning():
@@ -354,7 +493,11 @@ WRONG = {
         Reason.UNKNOWN_ITEM,
         "item_id",
     ),
-    "a summary": ({"query_id": "q", "kind": "summarize", "parts": [text("cat")]}, Reason.INVALID_EVENT, "kind"),
+    "a summary of nothing": (
+        {"query_id": "q", "kind": "summarize", "item_id": "?"},
+        Reason.UNKNOWN_ITEM,
+        "item_id",
+    ),
     "a truncated PNG": (
         search({"modality": "image"} | inline(png()[:60])),
         Reason.MEDIA_UNDECODABLE,
