@@ -115,6 +115,19 @@ class Encoder(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DimensionWeights:
+    """What each dimension of an aligned space counts in a weighted cosine.
+
+    Args:
+        values: float64 of shape (dims,), none negative, not all zero.
+        calibration: Background distribution of the weighted cosine by (query modality, item modality).
+    """
+
+    values: NDArray[np.float64]
+    calibration: Mapping[tuple[Modality, Modality], Background] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderSet:
     """The encoders of one profile: one aligned space.
 
@@ -123,15 +136,14 @@ class EncoderSet:
         dims: Length of every vector.
         encoders: One encoder a modality.
         calibration: Background distribution by (query modality, item modality).
-        dimension_weights: What each dimension counts in a weighted cosine, float64 of shape (dims,), not negative; None
-            where nothing was learnt.
+        dimension_weights: What each dimension counts in a weighted cosine; None where nothing was learnt.
     """
 
     model: ModelRef
     dims: int
     encoders: Mapping[Modality, Encoder]
     calibration: Mapping[tuple[Modality, Modality], Background] = field(default_factory=dict)
-    dimension_weights: NDArray[np.float64] | None = None
+    dimension_weights: DimensionWeights | None = None
 
     @property
     def modalities(self) -> frozenset[Modality]:

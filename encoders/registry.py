@@ -77,7 +77,7 @@ def load_encoders(
 
         encoders = with_heads(encoders, locate(settings.heads, settings.heads_dir))
     if settings.dimension_weights is not None and not unaligned:
-        from encoders.alignment.weights_file import load_weights
+        from encoders.alignment.weights_json import load_weights
 
         weights = load_weights(settings.dimension_weights, encoders.model, encoders.dims)
         encoders = replace(encoders, dimension_weights=weights)
@@ -171,7 +171,13 @@ def _load_builtin(profile: EncoderProfile, settings: ModelSettings) -> EncoderSe
 
     manifest = load_manifest()
     encoders = load_builtin_encoders(profile, manifest, device)
-    return EncoderSet(model=manifest.model, dims=manifest.dims, encoders=encoders, calibration=manifest.calibration)
+    return EncoderSet(
+        model=manifest.model,
+        dims=manifest.dims,
+        encoders=encoders,
+        calibration=manifest.calibration,
+        dimension_weights=manifest.dimension_weights,
+    )
 
 
 def _load_transformers(profile: EncoderProfile, settings: ModelSettings, *, unaligned: bool) -> EncoderSet:

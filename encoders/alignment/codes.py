@@ -4,8 +4,12 @@ Charikar, "Similarity Estimation Techniques from Rounding Algorithms", 2002, for
 embeddings train for it (``FitOptions.binary``).
 """
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
+
+ROUNDS: Final = 20
 
 Codes = NDArray[np.uint8]
 
@@ -33,3 +37,19 @@ def hamming_similarity(queries: Codes, items: Codes, dims: int) -> NDArray[np.fl
     for byte in range(queries.shape[1]):
         different += np.bitwise_count(queries[:, byte, None] ^ items[None, :, byte])
     return np.asarray(1.0 - different / dims, np.float32)
+
+
+def rotation_for_codes(vectors: NDArray[np.float64], seed: int = 0) -> NDArray[np.float64]:
+    """Return the orthogonal matrix (dims, dims) after which signs lose least of vectors (n, dims): ``vectors @ it``.
+
+    Gong and Lazebnik, "Iterative Quantization: A Procrustean Approach to Learning Binary Codes", 2011. Angles stay what
+    they are; what a few dimensions knew is spread over all, which matters for a space whose dimensions are ordered by
+    importance, as canonical correlation leaves them: there half of the signs are noise.
+    """
+    dims = vectors.shape[1]
+    rotation = np.linalg.qr(np.random.default_rng(seed).normal(size=(dims, dims)))[0]
+    for _ in range(ROUNDS):
+        corners = np.where(vectors @ rotation > 0, 1.0, -1.0)
+        left, _, right = np.linalg.svd(vectors.T @ corners)
+        rotation = left @ right
+    return np.asarray(rotation, np.float64)

@@ -18,8 +18,11 @@ from torch.nn import functional
 
 from config.vocabulary import Modality
 from encoders.alignment.closed_form import FEWEST_PAIRS
+from encoders.alignment.evaluate import backgrounds
 from encoders.alignment.losses import softmax_loss
 from encoders.alignment.network import twins
+from encoders.base import DimensionWeights
+from encoders.vectors import unit_rows
 
 STEPS: Final = 150
 BATCH: Final = 256
@@ -78,6 +81,12 @@ class _Contrast:
     def _same(self, modality: Modality, rows: Tensor) -> Tensor:
         numbers = self._twins[modality][rows]
         return numbers[:, None] == numbers[None, :]
+
+
+def weigh(aligned: Mapping[Modality, Vectors], values: Weights) -> DimensionWeights:
+    """Return weights with the backgrounds that cosines have under them, on unit vectors (n, dims) by modality."""
+    scaled = {modality: unit_rows(rows * np.sqrt(values)) for modality, rows in aligned.items()}
+    return DimensionWeights(values=values, calibration=backgrounds(scaled))
 
 
 def average_weights(parts: Sequence[tuple[Weights | None, int]]) -> Weights | None:

@@ -34,10 +34,23 @@ def align(
 
 
 def score_pairs(
-    heads: Mapping[Modality, Head], features: PairedFeatures, weights: NDArray[np.float64] | None = None
+    heads: Mapping[Modality, Head],
+    features: PairedFeatures,
+    weights: NDArray[np.float64] | None = None,
+    *,
+    codes: bool = False,
 ) -> dict[tuple[Modality, Modality], RetrievalScores]:
-    """Return scores for every ordered pair of modalities that any items have together, by (weighted) cosine."""
+    """Return scores for every ordered pair of modalities that any items have together.
+
+    Args:
+        heads: What carries the vectors.
+        features: The items.
+        weights: Of the weighted cosine (dims,); the cosine without them.
+        codes: Compare signs alone: their inner product is dims less twice the Hamming distance.
+    """
     aligned = align(heads, features, weights)
+    if codes:
+        aligned = {m: np.sign(rows) for m, rows in aligned.items()}
     found = {}
     for query, item in permutations(features.modalities, 2):
         both = np.flatnonzero(features.together((query, item)))
@@ -53,11 +66,13 @@ def mean_recall(scores: Mapping[tuple[Modality, Modality], RetrievalScores]) -> 
     return float(np.mean(each)) if each else 0.0
 
 
-def backgrounds(
-    heads: Mapping[Modality, Head], features: PairedFeatures
-) -> dict[tuple[Modality, Modality], Background]:
-    """Return mean and deviation of the cosine between vectors of different items, for every ordered pair."""
-    aligned = align(heads, features.take(np.arange(min(len(features), MOST_BACKGROUND))))
+def backgrounds(aligned: Mapping[Modality, NDArray[np.float32]]) -> dict[tuple[Modality, Modality], Background]:
+    """Return mean and deviation of the cosine between vectors of different items, for every ordered pair.
+
+    Args:
+        aligned: Unit vectors (n, dims) by modality, a row an item; the first 1,000 items count.
+    """
+    aligned = {modality: rows[:MOST_BACKGROUND] for modality, rows in aligned.items()}
     table = {}
     for query in aligned:
         for item in aligned:

@@ -21,6 +21,8 @@ from torch.nn import functional
 from config.errors import Misconfigured
 from config.vocabulary import Modality
 from encoders.alignment.closed_form import FEWEST_PAIRS, solve
+from encoders.alignment.codes import rotation_for_codes
+from encoders.alignment.evaluate import align
 from encoders.alignment.features import PairedFeatures
 from encoders.alignment.heads import Head, LinearHead, NetworkHead
 from encoders.alignment.losses import quantisation_loss, sigmoid_loss, softmax_loss
@@ -193,9 +195,21 @@ def _start_from_closed_form(model: ContrastiveModel, options: FitOptions, train:
     complete = int(train.together(train.modalities).sum()) if len(train.modalities) > 1 else 0
     if complete < FEWEST_PAIRS or dims > min(train.dims(m) for m in train.modalities):
         return
-    for modality, closed in solve(train, options.anchor_of(train), dims, "cca").items():
+    start = solve(train, options.anchor_of(train), dims, "cca")
+    if options.binary:
+        _rotate(start, train, options.seed)
+    for modality, closed in start.items():
         head = model.heads[modality.value]
         head.linear.load_state_dict(closed.linear.state_dict())  # type: ignore[union-attr]
+
+
+def _rotate(heads: Mapping[Modality, Head], train: PairedFeatures, seed: int) -> None:
+    """Turn a common space so that signs tell most of it."""
+    aligned = [rows[train.present(modality)] for modality, rows in align(heads, train).items()]
+    rotation = torch.from_numpy(rotation_for_codes(np.concatenate(aligned).astype(np.float64), seed)).float()
+    for head in heads.values():
+        head.linear.weight.copy_(rotation.T @ head.linear.weight)
+        head.linear.bias.copy_(rotation.T @ head.linear.bias)
 
 
 def twins(vectors: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from config.errors import Misconfigured
 from config.vocabulary import Background, Modality, ModelRef
-from encoders.alignment.weights_file import Weights, plain_weights, read_weights
+from encoders.alignment.weights_json import plain_calibration, plain_weights, read_calibration, read_weights
+from encoders.base import DimensionWeights
 
 RECORD: Final = "alignment.json"
 CARD: Final = "MODEL_CARD.md"
@@ -27,8 +28,8 @@ class Alignment:
         sources: Length of the vectors that each modality's head takes.
         files: SHA-256 of each modality's file.
         calibration: Background by (query modality, item modality).
-        dimension_weights: What each dimension counts in a weighted cosine, of shape (dims,); None in folders that were
-            written before there were any, or where no items had two modalities.
+        dimension_weights: What each dimension counts in a weighted cosine; None in folders from before there were any,
+            or where no items had two modalities.
         facts: Options, data and metrics, as the card tells them.
     """
 
@@ -38,7 +39,7 @@ class Alignment:
     sources: Mapping[Modality, int]
     files: Mapping[Modality, str]
     calibration: Mapping[tuple[Modality, Modality], Background] = field(default_factory=dict)
-    dimension_weights: Weights | None = None
+    dimension_weights: DimensionWeights | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -57,13 +58,8 @@ def save_record(alignment: Alignment, folder: Path) -> None:
         "dims": alignment.dims,
         "sources": dict(alignment.sources),
         "files": dict(alignment.files),
-        "calibration": {
-            f"{query}>{item}": {"mean": round(b.mean, 5), "std": round(b.std, 5)}
-            for (query, item), b in alignment.calibration.items()
-        },
-        "dimension_weights": None
-        if alignment.dimension_weights is None
-        else plain_weights(alignment.dimension_weights),
+        "calibration": plain_calibration(alignment.calibration),
+        "dimension_weights": plain_weights(alignment.dimension_weights),
         "facts": dict(alignment.facts),
     }
     (folder / CARD).write_text(_card(alignment), encoding="utf-8")
@@ -88,7 +84,7 @@ def load_record(folder: Path) -> Alignment:
             dims=int(raw["dims"]),
             sources={Modality(key): int(value) for key, value in raw["sources"].items()},
             files={Modality(key): str(value) for key, value in raw["files"].items()},
-            calibration={_pair(key): Background(**value) for key, value in raw["calibration"].items()},
+            calibration=read_calibration(raw["calibration"]),
             dimension_weights=None if weights is None else read_weights(weights, int(raw["dims"])),
             facts=raw["facts"],
         )
@@ -113,11 +109,6 @@ def locate(name_or_folder: str, heads_dir: Path) -> Path:
     )
 
 
-def _pair(key: str) -> tuple[Modality, Modality]:
-    query, item = key.split(">")
-    return Modality(query), Modality(item)
-
-
 _CARD_TEXT: Final = """# {model}
 
 Alignment heads that carry the vectors of {base} into one space of {dims} dimensions: {modalities}.
@@ -139,11 +130,8 @@ Name this folder as `model.heads` in the settings. Its vectors are stored under 
 | --- | --- | --- | --- | --- |
 {rows}
 
-{weighted}
-The heads were chosen by these numbers, so they are somewhat too good: `crosscurrent evaluate` measures on other data.
-"""
-
-_WEIGHTED: Final = """Mean recall@10 over these pairs: {cosine:.3f} by cosine, {weighted_cosine:.3f} by weighted cosine.
+{similarity}The heads were chosen by these numbers, so they are somewhat too good: `crosscurrent evaluate` measures on
+other data.
 """
 
 
@@ -155,7 +143,7 @@ def _card(alignment: Alignment) -> str:
         dims=alignment.dims,
         modalities=", ".join(alignment.files),
         options="\n".join(f"- {key}: {value}" for key, value in sorted(facts["options"].items())),
-        weighted=_WEIGHTED.format(**facts["similarity"]) if "similarity" in facts else "",
+        similarity=_similarity(facts.get("similarity", {})),
         rows="\n".join(_row(pair, scores) for pair, scores in facts["validation"].items()),
         **{key: facts[key] for key in ("items", "validation_items", "data", "steps", "best_step")},
     )
@@ -164,3 +152,8 @@ def _card(alignment: Alignment) -> str:
 def _row(pair: str, scores: Mapping[str, float]) -> str:
     recalls = " | ".join(f"{scores[f'recall_at_{k}']:.3f}" for k in (1, 5, 10))
     return f"| {pair} | {recalls} | {scores['median_rank']:.0f} |"
+
+
+def _similarity(recalls: Mapping[str, float]) -> str:
+    told = ", ".join(f"{recall:.3f} by {name.replace('_', ' ')}" for name, recall in recalls.items())
+    return f"Mean recall@10 over these pairs: {told}.\n\n" if told else ""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from config.errors import Misconfigured
 from config.vocabulary import Modality, ModelRef
-from encoders.alignment.dimension_weights import average_weights, learn_weights
+from encoders.alignment.dimension_weights import average_weights, learn_weights, weigh
 from encoders.alignment.evaluate import align, backgrounds, mean_recall, score_pairs
 from encoders.alignment.evaluation import mean_scores
 from encoders.alignment.features import PairedFeatures
@@ -139,6 +139,8 @@ class _Run:
     def go_on(self, tell: Tell) -> None:
         fitter, options = self._fitter, self._options
         saved = time.monotonic()
+        if not fitter.steps_done and not options.fit.closed:
+            self._validate()  # with few pairs nothing may be better than the closed form that training starts from
         with Tracker(self._folder, fitter.steps_done) as tracker:
             while fitter.steps_done < fitter.total_steps and self._best.stale < options.patience:
                 scalars = fitter.step()
@@ -162,7 +164,7 @@ class _Run:
 
     def _validate(self) -> dict[str, float]:
         heads = self._fitter.heads()
-        scores = score_pairs(heads, self._validation)
+        scores = score_pairs(heads, self._validation, codes=self._options.fit.binary)
         score = mean_recall(scores)
         if score > self._best.score:
             weights = {m.value: head.state_dict() for m, head in heads.items()}
@@ -213,7 +215,8 @@ def write_heads(
     training = [one for one, _ in parts]
     scored = [score_pairs(heads, validation) for _, validation in parts]
     scores = {pair: mean_scores([each[pair] for each in scored if pair in each]) for pair in scored[0]}
-    weights = average_weights([(learn_weights(align(heads, one)), len(one)) for one in training])
+    aligned = [align(heads, one) for one in training]
+    values = average_weights([(learn_weights(each), len(one)) for each, one in zip(aligned, training, strict=True)])
     ids = [item_id for part in parts for features in part for item_id in features.item_ids]
     alignment = Alignment(
         name=name,
@@ -221,8 +224,8 @@ def write_heads(
         dims=next(iter(heads.values())).linear.out_features,
         sources={m: training[0].dims(m) for m in heads},
         files=files,
-        calibration=backgrounds(heads, training[0]),
-        dimension_weights=weights,
+        calibration=backgrounds(aligned[0]),
+        dimension_weights=None if values is None else weigh(aligned[0], values),
         facts={
             "data": hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()[:16],
             "items": len(ids),
@@ -232,7 +235,7 @@ def write_heads(
             "best_step": options.steps,
             "options": {key: value for key, value in asdict(options).items() if value is not None},
             "validation": {f"{query}>{item}": asdict(score) for (query, item), score in scores.items()},
-            **_similarities(heads, [validation for _, validation in parts], weights),
+            **_similarities(heads, [validation for _, validation in parts], values, codes=options.binary),
             "torch": torch.__version__,
             **(facts or {}),
         },
@@ -242,18 +245,22 @@ def write_heads(
 
 
 def _similarities(
-    heads: Mapping[Modality, Head], validation: Sequence[PairedFeatures], weights: NDArray[np.float64] | None
+    heads: Mapping[Modality, Head],
+    validation: Sequence[PairedFeatures],
+    weights: NDArray[np.float64] | None,
+    *,
+    codes: bool,
 ) -> dict[str, Any]:
-    """Mean recall@10 by cosine and by weighted cosine; nothing where there are no weights or no pairs."""
-    if weights is None:
+    """Mean recall@10 by each similarity that the heads have; nothing where no items have two modalities."""
+    ways: dict[str, dict[str, Any]] = {"cosine": {}}
+    ways |= {"weighted_cosine": {"weights": weights}} if weights is not None else {}
+    ways |= {"hamming": {"codes": True}} if codes else {}
+    found = {
+        name: [s for part in validation for s in score_pairs(heads, part, **how).values()] for name, how in ways.items()
+    }
+    if not found["cosine"]:
         return {}
-    found = {}
-    for name, each in (("cosine", None), ("weighted_cosine", weights)):
-        scores = [score for part in validation for score in score_pairs(heads, part, each).values()]
-        if not scores:
-            return {}
-        found[name] = round(mean_scores(scores).recall_at_10, 4)
-    return {"similarity": found}
+    return {"similarity": {name: round(mean_scores(scores).recall_at_10, 4) for name, scores in found.items()}}
 
 
 def _finished(folder: Path, mark: str) -> Alignment:

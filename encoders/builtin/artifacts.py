@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from config.errors import Misconfigured
 from config.vocabulary import Background, Modality, ModelRef
+from encoders.alignment.weights_json import plain_calibration, plain_weights, read_calibration, read_weights
+from encoders.base import DimensionWeights
 from encoders.builtin.image import DRAWING_DIMS, PHOTO_DIMS, ImageTower
 from encoders.builtin.meanings import to_whole
 from encoders.builtin.text import BACKBONE_PACKAGE, BACKBONE_SHA256, BACKBONE_VERSION, TextHead
@@ -39,6 +41,7 @@ class Manifest:
         dims: Length of every vector.
         files: SHA-256 by file name.
         calibration: Background similarity by (query modality, item modality).
+        dimension_weights: What each dimension counts in a weighted cosine; None where nothing was learnt.
         text_backbone: The package that the text head was trained on: ``package``, ``version``, ``sha256`` by file.
         facts: How it was trained and what was measured, as the model card tells it.
     """
@@ -47,6 +50,7 @@ class Manifest:
     dims: int
     files: Mapping[str, str]
     calibration: Mapping[tuple[Modality, Modality], Background] = field(default_factory=dict)
+    dimension_weights: DimensionWeights | None = None
     text_backbone: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -130,10 +134,8 @@ def save_manifest(manifest: Manifest, folder: Path) -> None:
         "model": str(manifest.model),
         "dims": manifest.dims,
         "files": dict(manifest.files),
-        "calibration": {
-            f"{query}>{item}": {"mean": round(background.mean, 5), "std": round(background.std, 5)}
-            for (query, item), background in manifest.calibration.items()
-        },
+        "calibration": plain_calibration(manifest.calibration),
+        "dimension_weights": plain_weights(manifest.dimension_weights),
         "text_backbone": dict(manifest.text_backbone),
         "facts": dict(manifest.facts),
     }
@@ -147,19 +149,16 @@ def expected_text_backbone() -> dict[str, Any]:
 
 
 def _parse(raw: Mapping[str, Any]) -> Manifest:
+    weights = raw.get("dimension_weights")
     return Manifest(
         model=ModelRef.parse(raw["model"]),
         dims=int(raw["dims"]),
         files={str(name): str(digest) for name, digest in raw["files"].items()},
-        calibration={_pair(key): Background(**value) for key, value in raw["calibration"].items()},
+        calibration=read_calibration(raw["calibration"]),
+        dimension_weights=None if weights is None else read_weights(weights, int(raw["dims"])),
         text_backbone=raw["text_backbone"],
         facts=raw.get("facts", {}),
     )
-
-
-def _pair(key: str) -> tuple[Modality, Modality]:
-    query, _, item = key.partition(">")
-    return Modality(query), Modality(item)
 
 
 def _checked_bytes(path: Path, expected: str | None) -> bytes:

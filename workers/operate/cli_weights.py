@@ -40,8 +40,8 @@ def weights(
 
     Without --pairs it learns from the corpus that ships.
     """
-    from encoders.alignment.dimension_weights import learn_weights
-    from encoders.alignment.weights_file import save_weights
+    from encoders.alignment.dimension_weights import learn_weights, weigh
+    from encoders.alignment.weights_json import save_weights
     from encoders.builtin.training.packages import DEFAULT_CACHE
     from encoders.registry import load_encoders
     from workers.operate.head_trial import trial_on_corpus, trial_on_items
@@ -60,7 +60,7 @@ def weights(
     if learnt is None:
         raise Misconfigured("fewer than eight items have two modalities: give more items to learn weights from")
     report = _report(trial, learnt)
-    save_weights(out, encoders.model, learnt, report)
+    save_weights(out, encoders.model, weigh(trial.training.vectors, learnt), report)
     show_report(report, _table(report), as_json=as_json)
     progress_console().print(f"use them with model.dimension_weights: {out}", soft_wrap=True)
 

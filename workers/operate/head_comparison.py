@@ -150,10 +150,11 @@ def _heads(done: Alignment, folder: Path) -> Iterator[tuple[Modality, Head]]:
 
 def _score(done: Alignment, heads: Mapping[Modality, Head], trial: Trial) -> dict[str, dict[Pair, Score | None]]:
     queries, items = (_carried(heads, side) for side in (trial.test.queries, trial.test.items))
+    values = None if done.dimension_weights is None else done.dimension_weights.values
     found = {
-        similarity.value: score_all(queries, items, comparison(similarity, done.dimension_weights, done.name))
+        similarity.value: score_all(queries, items, comparison(similarity, values, done.name))
         for similarity in Similarity
-        if similarity is not Similarity.WEIGHTED_COSINE or done.dimension_weights is not None
+        if similarity is not Similarity.WEIGHTED_COSINE or values is not None
     }
     centres = {m: np.nanmean(rows, axis=0) for m, rows in align(heads, trial.training).items()}
     queries, items = (_centred(centres, side) for side in (queries, items))

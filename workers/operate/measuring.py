@@ -47,7 +47,8 @@ def measure_pairs(
     Raises:
         Misconfigured: Nothing can be read, or the model has no weights for ``weighted_cosine``.
     """
-    compared = comparison(similarity, encoders.dimension_weights, str(encoders.model))
+    learnt = encoders.dimension_weights
+    compared = comparison(similarity, None if learnt is None else learnt.values, str(encoders.model))
     items = encode(collection, encoders, settings, cache, whole_clips=True)
     both = sighted(collection, items.features, encode_questions(collection, encoders, settings, cache))
     return {

@@ -1,10 +1,11 @@
 """How each kind of query becomes a ranking."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from config.errors import Reason, RejectEvent
 from config.settings import PeopleSettings, QuerySettings
-from config.vocabulary import QueryKind
+from config.vocabulary import Background, Modality, QueryKind, Similarity
 from encoders.base import EncoderSet
 from fusion.answer import answer
 from fusion.attention_weights import FusionWeights
@@ -84,7 +85,7 @@ class Answerer:
             search_in,
             self._settings,
             fusion_weights=self._fusion_weights,
-            dimension_weights=self._encoders.dimension_weights,
+            learnt=self._encoders.dimension_weights,
         )
         return Question(request=request, warnings=(*unused, *unsearched))
 
@@ -96,12 +97,13 @@ class Answerer:
             RetryLater: A store cannot be reached.
         """
         request = await with_trends(question.request, self._people, now_ms())
+        calibration = self._calibration_of(request)
         if query.kind is QueryKind.RECOMMEND and query.user_id is not None:
             ranking = await recommend(
                 query.user_id,
                 request,
                 sources=self._sources,
-                calibration=self._calibration.table(),
+                calibration=calibration,
                 now_ms=now_ms(),
                 options=recommend_options(query, self._behaviour),
             )
@@ -112,9 +114,17 @@ class Answerer:
             return await self._summaries.of_named(named, query, request)
         request, learnt = await self._taught(query, request)
         request, warnings = await self._personal(query, request)
-        ranking = await answer(request, self._index, self._calibration.table())
+        ranking = await answer(request, self._index, calibration)
         ranking = replace(ranking, warnings=(*warnings, *learnt, *ranking.warnings))
         return await self._summaries.of_found(ranking, query, request) if query.kind is QueryKind.SUMMARIZE else ranking
+
+    def _calibration_of(self, request: RankingRequest) -> Mapping[tuple[Modality, Modality], Background]:
+        """Weighted cosines have backgrounds of their own."""
+        learnt = self._encoders.dimension_weights
+        table = self._calibration.table()
+        if request.similarity is not Similarity.WEIGHTED_COSINE or learnt is None:
+            return table
+        return {**table, **learnt.calibration}
 
     async def _taught(self, query: Query, request: RankingRequest) -> tuple[RankingRequest, list[str]]:
         """Move the modalities' weights as clicks taught, where that is on and the query says none of its own."""

@@ -2,12 +2,10 @@
 
 from collections.abc import Collection, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from config.errors import Reason, RejectEvent
 from config.settings import PeopleSettings, QuerySettings
 from config.vocabulary import Modality, ModelRef, QueryKind, RecommendSignal
+from encoders.base import DimensionWeights
 from fusion.attention_weights import FusionWeights
 from fusion.recommend import RecommendOptions
 from fusion.recommend_sources import SequenceModel
@@ -85,7 +83,7 @@ def ranking_request(
     search_in: frozenset[Modality],
     settings: QuerySettings,
     *,
-    dimension_weights: NDArray[np.float64] | None = None,
+    learnt: DimensionWeights | None = None,
     fusion_weights: FusionWeights | None = None,
 ) -> RankingRequest:
     """Put a query, its encoded parts, the worker's settings and the model's weights into one request.
@@ -115,6 +113,6 @@ def ranking_request(
         fusion_weights=fusion_weights,
         explain=query.explain,
         candidates=settings.candidates,
-        dimension_weights=dimension_weights,
+        dimension_weights=None if learnt is None else learnt.values,
         **ordered(query, settings),
     )

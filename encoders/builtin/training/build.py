@@ -22,7 +22,7 @@ from encoders.builtin.image import PHOTO_DIMS
 from encoders.builtin.text import HalfHead
 from encoders.builtin.training.activations import HUE_SUBGROUPS, PLAIN_VIEW, VendorMaps, vendor_maps
 from encoders.builtin.training.backbone import Backbone, load_backbone, load_classes
-from encoders.builtin.training.calibrate import calibrate
+from encoders.builtin.training.calibrate import calibrate, weigh
 from encoders.builtin.training.card import write_card
 from encoders.builtin.training.drawing_data import Drawings, HeldOut
 from encoders.builtin.training.drawing_model import BATCH, DrawingModel, pooled_features
@@ -137,6 +137,7 @@ def train_builtin(
     train_readings(teachers, seed)
     progress("calibration")
     calibrate(out, cache)
+    weigh(out, cache)
     write_card(load_manifest(out), out)
 
 

@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 
 from config.errors import Misconfigured
 from config.settings import ModelSettings
-from config.vocabulary import Modality, ModelRef
+from config.vocabulary import Background, Modality, ModelRef
 from encoders.alignment.dimension_weights import average_weights, learn_weights
 from encoders.alignment.features import PairedFeatures
 from encoders.alignment.options import FitOptions
 from encoders.alignment.record import RECORD, load_record
 from encoders.alignment.run import RunOptions, train
 from encoders.alignment.sightings import score_all, sight
-from encoders.alignment.weights_file import load_weights, save_weights
+from encoders.alignment.weights_json import load_weights, save_weights
+from encoders.base import DimensionWeights
 from encoders.registry import load_encoders
 from encoders.vectors import unit_rows
 from tests.unit.encoders.alignment.planted import planted
@@ -96,7 +97,9 @@ def test_training_leaves_them_in_the_record(tmp_path: Path) -> None:
     read = load_record(tmp_path)
     assert done.dimension_weights is not None
     assert read.dimension_weights is not None
-    np.testing.assert_allclose(read.dimension_weights, done.dimension_weights, atol=1e-5)
+    np.testing.assert_allclose(read.dimension_weights.values, done.dimension_weights.values, atol=1e-5)
+    assert read.dimension_weights.calibration.keys() == read.calibration.keys()
+    assert read.dimension_weights.calibration != read.calibration
     assert set(read.facts["similarity"]) == {"cosine", "weighted_cosine"}
     assert "by weighted cosine" in (tmp_path / "MODEL_CARD.md").read_text()
     record = tmp_path / RECORD
@@ -107,7 +110,9 @@ def test_training_leaves_them_in_the_record(tmp_path: Path) -> None:
 def test_a_file_brings_them_to_a_space_without_heads(tmp_path: Path) -> None:
     """What was saved for the deterministic space is what its encoders have; another length or space is refused."""
     plain = load_encoders(ModelSettings(profile="deterministic"))
-    weights = np.linspace(0.5, 1.5, plain.dims)
+    values = np.linspace(0.5, 1.5, plain.dims)
+    pair = {(Modality.TEXT, Modality.IMAGE): Background(mean=0.25, std=0.125)}
+    weights = DimensionWeights(values=values, calibration=pair)
     file = tmp_path / "weights.json"
     save_weights(file, plain.model, weights, {})
     settings = ModelSettings(profile="deterministic", dimension_weights=file)
@@ -116,11 +121,12 @@ def test_a_file_brings_them_to_a_space_without_heads(tmp_path: Path) -> None:
 
     assert plain.dimension_weights is None
     assert loaded is not None
-    np.testing.assert_allclose(loaded, weights, atol=1e-5)
+    np.testing.assert_allclose(loaded.values, values, atol=1e-5)
+    assert loaded.calibration == pair
     save_weights(file, replace(plain.model, version="9"), weights, {})
     with pytest.raises(Misconfigured, match="belongs to deterministic@9"):
         load_encoders(settings)
-    save_weights(file, plain.model, weights[:-1], {})
+    save_weights(file, plain.model, DimensionWeights(values=values[:-1]), {})
     with pytest.raises(Misconfigured, match="damaged"):
         load_encoders(settings)
     with pytest.raises(Misconfigured, match="crosscurrent train weights"):

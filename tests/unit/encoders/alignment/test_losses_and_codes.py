@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from encoders.alignment.codes import hamming_similarity, to_codes
+from encoders.alignment.codes import hamming_similarity, rotation_for_codes, to_codes
 from encoders.alignment.losses import quantisation_loss, sigmoid_loss, softmax_loss
 
 APART = torch.zeros(2, 2, dtype=torch.bool)
@@ -71,3 +71,20 @@ def test_a_centre_gives_back_what_leaning_takes() -> None:
     same, apart = to_codes(leaning), to_codes(leaning, leaning.mean(axis=0))
     assert len(np.unique(same, axis=0)) == 1
     assert len(np.unique(apart, axis=0)) == 50
+
+
+def test_a_rotation_spreads_what_a_few_dimensions_know() -> None:
+    """It is orthogonal, and codes of vectors that live in four of 32 dimensions find far more neighbours after it."""
+    rng = np.random.default_rng(2)
+    known = np.concatenate([rng.normal(size=(200, 4)), 0.05 * rng.normal(size=(200, 28))], axis=1)
+    rows = known / np.linalg.norm(known, axis=1, keepdims=True)
+    rotation = rotation_for_codes(rows)
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(32), atol=1e-10)
+
+    def found(vectors: np.ndarray) -> float:
+        codes = to_codes(vectors.astype(np.float32))
+        near = np.argsort(-hamming_similarity(codes, codes, 32), axis=1, kind="stable")[:, :10]
+        exact = np.argsort(-(rows @ rows.T), axis=1)[:, :10]
+        return float(np.mean([len(set(a) & set(b)) for a, b in zip(near, exact, strict=True)]) / 10)
+
+    assert found(rows @ rotation) > found(rows) + 0.2

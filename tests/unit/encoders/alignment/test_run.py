@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 from config.errors import Misconfigured
 from config.settings import ModelSettings
 from config.vocabulary import Modality, ModelRef
+from encoders.alignment.closed_form import solve
 from encoders.alignment.evaluate import mean_recall, score_pairs
 from encoders.alignment.features import PairedFeatures
 from encoders.alignment.federated import Site, average_weights, federate, site_options
@@ -91,6 +92,17 @@ def test_it_stops_when_it_gets_no_better(tmp_path: Path) -> None:
     done = train(planted(120), BASE, wild, tmp_path)
     assert done.facts["steps"] < 500
     assert done.facts["best_step"] == done.facts["steps"] - 10
+
+
+def test_the_start_is_kept_where_nothing_is_better(tmp_path: Path) -> None:
+    """A rate that ruins everything leaves the closed form that training starts from."""
+    data = planted(120, noise=0.2)
+    wild = replace(OPTIONS, patience=2, fit=replace(FIT, head="linear", learning_rate=5.0, warm_up_steps=0))
+    done = train(data, BASE, wild, tmp_path)
+    closed = solve(split(data, wild.validation_share)[0], Modality.TEXT, 16, "cca")
+    assert done.facts["best_step"] == 0
+    kept = load_file(tmp_path / "image.safetensors")["linear.weight"]
+    np.testing.assert_allclose(kept, closed[Modality.IMAGE].linear.weight.detach().numpy(), atol=1e-6)
 
 
 def test_an_item_is_always_on_the_same_side() -> None:

@@ -36,7 +36,8 @@ def test_help_imports_nothing_heavy() -> None:
         "demo", "up", "worker", "publish content", "publish interactions", "publish folder", "query", "recommend",
         "similar", "summarize", "tags", "topics create", "topics list", "schema", "doctor", "train builtin",
         "train corpus", "evaluate", "evaluate photos", "evaluate fusion", "evaluate ranking", "evaluate recommend",
-        "train fusion", "train sequence", "export joined", "weights show", "weights reset",
+        "train fusion", "train sequence", "export joined", "weights show", "weights reset", "evaluate pairs",
+        "evaluate heads", "train weights", "train alignment",
     ],
 )  # fmt: skip
 def test_every_command_has_help(cli: CliRunner, command: str) -> None:

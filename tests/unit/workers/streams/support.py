@@ -13,11 +13,11 @@ from typing import Any
 import av
 import numpy as np
 from aiohttp.abc import AbstractResolver, ResolveResult
-from numpy.typing import NDArray
 from PIL import Image
 
 from config.settings import MediaSettings, ModelSettings
 from config.vocabulary import Modality, ModelRef
+from encoders.base import DimensionWeights
 from encoders.batching import DeviceBatcher
 from encoders.deterministic import deterministic_encoders
 from fusion.index.memory_index import MemoryVectorIndex
@@ -55,10 +55,10 @@ MAX_EVENT_BYTES = 2**20
 
 @asynccontextmanager
 async def batching(
-    modalities: Sequence[Modality] = PROFILE, dimension_weights: NDArray[np.float64] | None = None
+    modalities: Sequence[Modality] = PROFILE, learnt: DimensionWeights | None = None
 ) -> AsyncIterator[DeviceBatcher]:
     """A batcher over deterministic encoders."""
-    encoders = replace(deterministic_encoders(modalities, dims=DIMS), dimension_weights=dimension_weights)
+    encoders = replace(deterministic_encoders(modalities, dims=DIMS), dimension_weights=learnt)
     batcher = DeviceBatcher(encoders, ModelSettings())
     try:
         yield batcher

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from config.errors import Reason, RejectEvent, RetryLater
 from config.settings import PeopleSettings, QuerySettings
-from config.vocabulary import ItemId, Modality, QueryId, RecommendSignal, ResultStatus, UserId, Version
-from encoders.base import ImageInput, TextInput
+from config.vocabulary import Background, ItemId, Modality, QueryId, RecommendSignal, ResultStatus, UserId, Version
+from encoders.base import DimensionWeights, ImageInput, TextInput
 from encoders.batching import DeviceBatcher
 from encoders.media.image import decode_image
+from fusion.calibration import CHANCE_Z, SPREAD_Z
 from fusion.index.memory_index import MemoryVectorIndex
 from fusion.index.protocol import Item, SearchReport, VectorSearch
 from fusion.people.memory_served import MemoryServedStore
@@ -165,11 +166,11 @@ class House:
 @asynccontextmanager
 async def house(
     settings: QuerySettings | None = None,
-    dimension_weights: NDArray[np.float64] | None = None,
+    learnt: DimensionWeights | None = None,
     behaviour: PeopleSettings | None = None,
 ) -> AsyncIterator[House]:
     """A query worker over four items with text, one of them with a red picture too."""
-    async with batching(dimension_weights=dimension_weights) as batcher, MediaFetcher(MEDIA) as fetcher:
+    async with batching(learnt=learnt) as batcher, MediaFetcher(MEDIA) as fetcher:
         index, publisher, seen = BrittleIndex(), MemoryPublisher(), Seen()
         for place, (item_id, text) in enumerate(TEXTS.items()):
             vectors = {Modality.TEXT: await batcher.encode(Modality.TEXT, TextInput(text=text))}
@@ -665,9 +666,13 @@ async def test_a_result_too_large_for_the_broker_becomes_an_error():
 
 
 async def test_weighted_cosine_counts_dimensions_as_the_model_learnt() -> None:
-    """Similarities are those of an independent computation, and nobody is warned that there are no weights."""
+    """Similarities are those of an independent computation, and nobody is warned that there are no weights.
+
+    They are calibrated against backgrounds of their own: 30 deviations above it, a match of 1 is beyond doubt.
+    """
     weights = np.random.default_rng(0).uniform(0.1, 5.0, DIMS)
-    async with house(dimension_weights=weights) as here:
+    background = {(Modality.TEXT, Modality.TEXT): Background(mean=0.4, std=0.02)}
+    async with house(learnt=DimensionWeights(values=weights, calibration=background)) as here:
         result = await here.ask(
             search(text("cat"), similarity="weighted_cosine", k=4, search_in=["text"], explain=True)
         )
@@ -678,6 +683,8 @@ async def test_weighted_cosine_counts_dimensions_as_the_model_learnt() -> None:
         cosine = (weights * asked * vector).sum() / np.sqrt((weights * asked**2).sum() * (weights * vector**2).sum())
         assert shown[item_id] == pytest.approx((1 + cosine) / 2, abs=1e-5)
     assert not result.warnings
+    u = ((1.0 - 0.4) / 0.02 - CHANCE_Z) / SPREAD_Z
+    assert result.hits[0].modality_scores[Modality.TEXT].calibrated == pytest.approx((1 + u / np.sqrt(1 + u * u)) / 2)
     async with house() as here:
         result = await here.ask(search(text("cat"), similarity="weighted_cosine"))
         assert "no dimension weights are known" in result.warnings[0]
