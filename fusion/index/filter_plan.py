@@ -23,8 +23,8 @@ LOOK_US: Final = 0.3
 COMPARE_US: Final = 1.0
 """Comparing one selected item in a scan."""
 
-READ_US: Final = 10.0
-"""Reading one listed item's vectors and comparing them here."""
+READ_US: Final = 30.0
+"""Reading one listed item's vectors, comparing and scoring them here."""
 
 AMPLE: Final = 4
 """Steps allowed for each step expected: what is selected may lie away from the query."""
@@ -69,8 +69,8 @@ class Selected:
 
     @property
     def few(self) -> bool:
-        """Whether one listing is likely to hold all of them."""
-        return self.matching * self.size <= LISTED // 2 * max(self.sampled, 1)
+        """Whether one listing is likely to hold all of them: three quarters of its bound, as a sample errs."""
+        return 4 * self.matching * self.size <= 3 * LISTED * max(self.sampled, 1)
 
 
 def plan_filtered(selected: Selected, searches: int, effort: int) -> Plan:
