@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-LISTED: Final = 1000
+LISTED: Final = 2000
 """Most selected items that are listed by one scan, read and compared here; of more, each vector set is asked."""
 
 VISIT_US: Final = 15.0
