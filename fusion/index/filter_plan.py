@@ -1,7 +1,7 @@
 """How a filtered search is best run: along the graph, or by looking at every item. Pure; both ways find the same.
 
 A graph search walks from near to nearer and counts only what the filter selects: the rarer that is, the farther it
-walks, each step to another place in memory. A scan looks at all items in the order they lie, at a twentieth of a step.
+walks, each step to another place in memory. A scan looks at all items in the order they lie, at a fiftieth of a step.
 Measured on 50,000 items of 256 dimensions (Q8): the graph takes 11 ms where every second item is selected, 28 ms for
 one in 10, 45 ms for one in 30, 55 ms and more for rarer ones; a scan takes 38, 30, 20 and 14 ms. And what one scan has
 listed whole needs no second one for another modality.
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-LISTED: Final = 1000
+LISTED: Final = 2000
 """Most selected items that are listed by one scan, read and compared here; of more, each vector set is asked."""
 
-VISIT_US: Final = 6.0
-"""A step of a graph search."""
+VISIT_US: Final = 15.0
+"""A step of a graph search where items cluster; in a shapeless cloud it is five times as much."""
 
 LOOK_US: Final = 0.3
 """Reading one item's attributes in a scan and holding them against the filter."""
@@ -23,8 +23,8 @@ LOOK_US: Final = 0.3
 COMPARE_US: Final = 1.0
 """Comparing one selected item in a scan."""
 
-READ_US: Final = 10.0
-"""Reading one listed item's vectors and comparing them here."""
+READ_US: Final = 30.0
+"""Reading one listed item's vectors, comparing and scoring them here."""
 
 AMPLE: Final = 4
 """Steps allowed for each step expected: what is selected may lie away from the query."""
@@ -69,8 +69,8 @@ class Selected:
 
     @property
     def few(self) -> bool:
-        """Whether one listing is likely to hold all of them."""
-        return self.matching * self.size <= LISTED // 2 * max(self.sampled, 1)
+        """Whether one listing is likely to hold all of them: three quarters of its bound, as a sample errs."""
+        return 4 * self.matching * self.size <= 3 * LISTED * max(self.sampled, 1)
 
 
 def plan_filtered(selected: Selected, searches: int, effort: int) -> Plan:

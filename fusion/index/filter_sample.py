@@ -33,6 +33,7 @@ class FilterSample:
         self._drawn_at = float("-inf")
         self._size = 0
         self._attributes: list[Attributes] = []
+        self._known: dict[str, Selected] = {}
 
     async def selected(self, source: str) -> Selected:
         """What this filter selects of the sample.
@@ -42,12 +43,15 @@ class FilterSample:
         """
         if time.monotonic() - self._drawn_at > FRESH_S:
             await self._draw()
-        matching = sum(map(parse_filter(source).matches, self._attributes))
-        return Selected(self._size, len(self._attributes), matching)
+        if source not in self._known:
+            matching = sum(map(parse_filter(source).matches, self._attributes))
+            self._known[source] = Selected(self._size, len(self._attributes), matching)
+        return self._known[source]
 
     async def _draw(self) -> None:
         size, names = await self._ask([("VCARD", self._key), ("VRANDMEMBER", self._key, SAMPLED)])
         texts = await self._ask([("VGETATTR", self._key, name) for name in names or ()])
         self._size = int(size)
         self._attributes = [load_attributes(text) for text in texts if text]
+        self._known = {}
         self._drawn_at = time.monotonic()

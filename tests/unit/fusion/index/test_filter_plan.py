@@ -43,7 +43,7 @@ def test_more_steps_are_tried_only_where_that_beats_looking_at_everything() -> N
 
 
 def test_a_listing_is_only_planned_where_it_is_likely_to_hold_all() -> None:
-    """Half the bound by the sample, as a sample may be wrong by as much."""
-    assert Selected(50_000, 256, 2).few
-    assert not Selected(50_000, 256, 3).few
-    assert 50_000 * 2 / 256 < LISTED / 2 < 50_000 * 3 / 256
+    """Three quarters of the bound by the sample, as a sample may be wrong."""
+    assert Selected(50_000, 256, 7).few
+    assert not Selected(50_000, 256, 8).few
+    assert 50_000 * 7 / 256 < 0.75 * LISTED < 50_000 * 8 / 256
