@@ -1,16 +1,19 @@
-"""``crosscurrent export joined`` and ``crosscurrent weights``: what was shown and done, and what clicks taught."""
+"""``crosscurrent export`` and ``crosscurrent weights``: what was asked, shown and done, and what clicks taught."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
+from workers.contracts.topics import Topic
+from workers.operate.bars import Bars
 from workers.operate.cli_options import settings_of
-from workers.operate.console import Commands, output
+from workers.operate.console import Commands, output, progress_console
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -25,6 +28,55 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.add_typer(_export, name="export")
     app.add_typer(_weights, name="weights")
+
+
+@_export.command("events")
+def events(
+    ctx: typer.Context,
+    topics: Annotated[list[Topic], typer.Argument(help="Topics to read, as named after the prefix.")],
+    out: Annotated[Path, typer.Option(help="File that gets one event a line.", dir_okay=False)],
+) -> None:
+    """Write all events that topics hold now, such as 'queries results interactions' for 'train fusion'."""
+    settings = settings_of(ctx)
+    with Bars() as tell, out.open("wb") as file:
+        written, passed_over = asyncio.run(_write_events(settings, topics, file, tell))
+    output().print(f"{out}: {written} events")
+    if passed_over:
+        progress_console().print(f"{passed_over} records are no events and were left out", style="bold yellow")
+
+
+async def _write_events(
+    settings: "Settings", topics: list[Topic], file: BinaryIO, tell: Callable[[str, int, int], None]
+) -> tuple[int, int]:
+    """How many events were written, and how many records were none; what erases a key is neither."""
+    from workers.operate.past_records import past_records
+
+    written = passed_over = 0
+    for topic in topics:
+        async for record in past_records(settings.kafka, topic, partial(tell, str(topic))):
+            if record.value is None:
+                continue
+            if (line := _line(topic, record.value, settings.kafka.max_event_bytes)) is None:
+                passed_over += 1
+            else:
+                file.write(line)
+                written += 1
+    return written, passed_over
+
+
+def _line(topic: Topic, value: bytes, max_bytes: int) -> bytes | None:
+    """The event as one line; None for what no worker took either."""
+    from config.errors import RejectEvent
+    from workers.contracts.parse import parse_event
+    from workers.operate.outgoing import ADAPTERS
+
+    try:
+        if topic in ADAPTERS:
+            parse_event(value, ADAPTERS[topic], max_bytes=max_bytes)
+        # Read and written again: an event may have been sent with line breaks in it.
+        return json.dumps(json.loads(value), ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    except (RejectEvent, ValueError, RecursionError):
+        return None
 
 
 @_export.command("joined")

@@ -1,6 +1,5 @@
 """What people did so far, from the interactions topic or a file of its events, for whatever is trained on it."""
 
-import itertools
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,10 @@ from config.vocabulary import Action, ItemId
 from workers.contracts.interaction import INTERACTION_EVENTS, Interaction, UserForget
 from workers.contracts.parse import parse_event
 from workers.contracts.topics import Topic
-from workers.operate.connections import broker_errors, client_options
 from workers.operate.jsonl import BadLine, read_events
+from workers.operate.past_records import past_records
 from workers.streams.interactions import weight_of
 
-_POLL_MS = 500
-_FETCH_WAIT_MS = 50
 _ITEMS_TOGETHER = 500
 
 
@@ -76,33 +73,9 @@ async def from_topic(settings: KafkaSettings, tell: Callable[[int, int], object]
     Raises:
         Misconfigured: The broker cannot be reached, or has no such topic.
     """
-    from aiokafka import AIOKafkaConsumer, TopicPartition
-
-    topic = Topic.INTERACTIONS.named(settings.topic_prefix)
-    consumer = AIOKafkaConsumer(
-        topic, enable_auto_commit=False, fetch_max_wait_ms=_FETCH_WAIT_MS, **client_options(settings)
-    )
-    with broker_errors(settings):
-        await consumer.start()
-        try:
-            partitions = [TopicPartition(topic, each) for each in sorted(consumer.partitions_for_topic(topic) or ())]
-            if not partitions:
-                raise Misconfigured(f"there is no topic {topic}: create it with 'crosscurrent topics create'")
-            begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
-            await consumer.seek_to_beginning(*partitions)
-            total, left = sum(ends[each] - begins[each] for each in partitions), set(partitions)
-            left = {each for each in left if ends[each] > begins[each]}
-            read = 0
-            while left:
-                batches = await consumer.getmany(timeout_ms=_POLL_MS)
-                for record in itertools.chain.from_iterable(batches.values()):
-                    read += 1
-                    if (happened := _happened(record.value, record.timestamp)) is not None:
-                        yield happened
-                tell(min(read, total), total)
-                left = {each for each in left if await consumer.position(each) < ends[each]}
-        finally:
-            await consumer.stop()
+    async for record in past_records(settings, Topic.INTERACTIONS, tell):
+        if (happened := _happened(record.value, record.at_ms)) is not None:
+            yield happened
 
 
 def _happened(value: bytes | None, timestamp_ms: int) -> Happened | None:
