@@ -12,6 +12,7 @@ from config.settings import Settings
 from config.vocabulary import FusionStrategy, ItemId, Modality, QueryKind
 from encoders.base import EncoderSet
 from encoders.batching import DeviceBatcher
+from fusion.calibration import Calibration
 from fusion.candidates import Candidates, assemble, found_ids, plan_searches
 from fusion.index.protocol import VectorIndex
 from fusion.learning.examples import Example
@@ -22,7 +23,7 @@ from workers.relevance.judged import Judged
 from workers.streams.fetch import MediaFetcher
 from workers.streams.inputs import InputReader, StageError
 from workers.streams.query_parts import PartEncoder
-from workers.streams.query_request import ranking_request, searched
+from workers.streams.query_request import backgrounds_known, ranking_request, searched
 
 TOGETHER: Final = 32
 FEWEST_OTHERS: Final = 1
@@ -84,7 +85,7 @@ class FeatureReader:
         gains = np.array([judged.gains.get(item_id, 0.0) for item_id in candidates.ids], np.float32)
         if not gains.any() or (gains <= 0).sum() < FEWEST_OTHERS:
             return None
-        backgrounds = backgrounds_of(request, self._modalities, self._encoders.calibration, self._index.dims)
+        backgrounds = backgrounds_of(request, self._modalities, self._known(request), self._index.dims)
         question = Question(request, candidates, backgrounds)
         block = scores_of([question], recipe_of(request, self._modalities))
         return Example(
@@ -108,13 +109,17 @@ class FeatureReader:
         if unused:
             raise Misconfigured(*[f"{query.query_id}: {each}" for each in unused])
         search_in, _ = searched(query, self._encoders.modalities, self._encoders.model)
-        request = ranking_request(query, parts, search_in, self._settings.query)
+        learnt = self._encoders.dimension_weights
+        request = ranking_request(query, parts, search_in, self._settings.query, learnt=learnt)
         # Candidates are those of the weighted mean: which rule ranks them is what is to be learned.
         return replace(request, strategy=FusionStrategy.WEIGHTED_MEAN, weights={}, personalise=0.0)
 
+    def _known(self, request: RankingRequest) -> Calibration:
+        return backgrounds_known(request, self._encoders.calibration, self._encoders.dimension_weights)
+
     async def _candidates(self, request: RankingRequest, relevant: Sequence[ItemId]) -> Candidates:
         searched_in = sorted(request.search_in or self._modalities)
-        backgrounds = backgrounds_of(request, searched_in, self._encoders.calibration, self._index.dims)
+        backgrounds = backgrounds_of(request, searched_in, self._known(request), self._index.dims)
         report = await self._index.search(plan_searches(request, searched_in, backgrounds))
         items = await self._index.fetch(list({*found_ids(report, request), *relevant}))
         seen = {

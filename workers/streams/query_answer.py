@@ -1,11 +1,10 @@
 """How each kind of query becomes a ranking."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from config.errors import Reason, RejectEvent
 from config.settings import PeopleSettings, QuerySettings
-from config.vocabulary import Background, Modality, QueryKind, Similarity
+from config.vocabulary import QueryKind
 from encoders.base import EncoderSet
 from fusion.answer import answer
 from fusion.attention_weights import FusionWeights
@@ -18,7 +17,13 @@ from workers.contracts.query import Query
 from workers.streams.calibration import CalibrationSource
 from workers.streams.query_ordering import with_trends
 from workers.streams.query_parts import PartEncoder
-from workers.streams.query_request import ranking_request, recommend_options, searched, unheard
+from workers.streams.query_request import (
+    backgrounds_known,
+    ranking_request,
+    recommend_options,
+    searched,
+    unheard,
+)
 from workers.streams.summaries import Summariser
 from workers.streams.timing import now_ms
 
@@ -97,7 +102,7 @@ class Answerer:
             RetryLater: A store cannot be reached.
         """
         request = await with_trends(question.request, self._people, now_ms())
-        calibration = self._calibration_of(request)
+        calibration = backgrounds_known(request, self._calibration.table(), self._encoders.dimension_weights)
         if query.kind is QueryKind.RECOMMEND and query.user_id is not None:
             ranking = await recommend(
                 query.user_id,
@@ -117,14 +122,6 @@ class Answerer:
         ranking = await answer(request, self._index, calibration)
         ranking = replace(ranking, warnings=(*warnings, *learnt, *ranking.warnings))
         return await self._summaries.of_found(ranking, query, request) if query.kind is QueryKind.SUMMARIZE else ranking
-
-    def _calibration_of(self, request: RankingRequest) -> Mapping[tuple[Modality, Modality], Background]:
-        """Weighted cosines have backgrounds of their own."""
-        learnt = self._encoders.dimension_weights
-        table = self._calibration.table()
-        if request.similarity is not Similarity.WEIGHTED_COSINE or learnt is None:
-            return table
-        return {**table, **learnt.calibration}
 
     async def _taught(self, query: Query, request: RankingRequest) -> tuple[RankingRequest, list[str]]:
         """Move the modalities' weights as clicks taught, where that is on and the query says none of its own."""

@@ -4,9 +4,10 @@ from collections.abc import Collection, Sequence
 
 from config.errors import Reason, RejectEvent
 from config.settings import PeopleSettings, QuerySettings
-from config.vocabulary import Modality, ModelRef, QueryKind, RecommendSignal
+from config.vocabulary import Modality, ModelRef, QueryKind, RecommendSignal, Similarity
 from encoders.base import DimensionWeights
 from fusion.attention_weights import FusionWeights
+from fusion.calibration import Calibration
 from fusion.recommend import RecommendOptions
 from fusion.recommend_sources import SequenceModel
 from fusion.request import QueryPart, RankingRequest
@@ -75,6 +76,13 @@ def unheard(query: Query, sequence: SequenceModel | None) -> tuple[str, ...]:
     if sequence is not None or not (shares or {}).get(RecommendSignal.SEQUENCE):
         return ()
     return ("the signal 'sequence' has no say: this worker has no sequence model (people.sequence_model)",)
+
+
+def backgrounds_known(request: RankingRequest, cosines: Calibration, learnt: DimensionWeights | None) -> Calibration:
+    """Backgrounds by pair of modalities for the similarity that is asked for: weighted cosines have their own."""
+    if request.similarity is not Similarity.WEIGHTED_COSINE or learnt is None:
+        return cosines
+    return {**cosines, **learnt.calibration}
 
 
 def ranking_request(
