@@ -113,7 +113,7 @@ class SpeechBackbone(nn.Module):
         return features.transpose(1, 2)
 
 
-def warp_features(features: Tensor, steps: Tensor) -> Tensor:
+def warp_features(features: Tensor, steps: Tensor, places: Tensor | None = None) -> Tensor:
     """Stretch sequences of different lengths to ``SLOTS`` equally spaced steps, interpolating between neighbours.
 
     A word said slowly and the same word said fast then look alike: linear time normalisation, older than dynamic
@@ -122,11 +122,14 @@ def warp_features(features: Tensor, steps: Tensor) -> Tensor:
     Args:
         features: (n, longest, 96).
         steps: (n,) int64, how many steps of each row are real.
+        places: (n, SLOTS) other places to look at, in shares of each row's length.
 
     Returns:
         (n, SLOTS, 96).
     """
-    places = (torch.arange(SLOTS, device=features.device) + 0.5) / SLOTS * steps[:, None] - 0.5
+    if places is None:
+        places = (torch.arange(SLOTS, device=features.device) + 0.5) / SLOTS
+    places = places * steps[:, None] - 0.5
     places = torch.minimum(places.clamp_min(0.0), (steps[:, None] - 1).float())
     before = places.floor().long()
     after = torch.minimum(before + 1, steps[:, None] - 1)
@@ -172,9 +175,9 @@ class SpeechHead(nn.Module):
         fits = self.match(self.normalise(features, steps))
         return functional.normalize((SHARPNESS * fits).softmax(dim=-1) @ self.values, dim=-1)
 
-    def normalise(self, features: Tensor, steps: Tensor) -> Tensor:
+    def normalise(self, features: Tensor, steps: Tensor, places: Tensor | None = None) -> Tensor:
         """Return what the network sees (n, SLOTS * 96 + 1): standardised slots, and how long the clip is."""
-        slots = (warp_features(features, steps) - self.mean) / self.scale
+        slots = (warp_features(features, steps, places) - self.mean) / self.scale
         seconds = steps[:, None].to(features.dtype) * STEP_S
         return torch.cat((slots.flatten(1), seconds), dim=1)
 
