@@ -11,7 +11,14 @@ from config.vocabulary import ItemId, Modality, ModelRef, UserId, Version
 from fusion.people.protocol import Profile
 from tests.fusion_builders import frame, passage, stretch, unit
 from workers.contracts.profiles import USER_PROFILES, UserProfile
-from workers.contracts.vectors import ITEM_VECTORS, ItemVectors, pack_vector, unpack_vector
+from workers.contracts.vectors import (
+    ITEM_VECTORS,
+    ItemVectors,
+    deletion_headers,
+    deletion_version,
+    pack_vector,
+    unpack_vector,
+)
 
 MODEL = ModelRef("deterministic", "1")
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -71,6 +78,14 @@ def test_a_profile_comes_back_bit_for_bit():
     assert np.array_equal(vector, taste)
     cold = Profile(user_id=UserId("u"), vector=None, strength=0, recent=(), updated_at_ms=9)
     assert USER_PROFILES.validate_json(UserProfile.of(cold, MODEL, NOW).to_bytes()).unpacked() is None
+
+
+def test_a_deletion_carries_its_version():
+    """In a header, for the record has no value; what is no version is none."""
+    for version in (Version(1_760_000_000_000, 7), Version(-5, 0)):
+        assert deletion_version(deletion_headers(version)) == version
+    for wrong in ({}, {"version": b""}, {"version": b"1"}, {"version": b"1:-2"}, {"version": b"1:2 "}):
+        assert deletion_version(wrong) is None
 
 
 def test_unpacked_vectors_are_little_endian_float32():
