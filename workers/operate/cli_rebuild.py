@@ -1,0 +1,46 @@
+"""``crosscurrent rebuild``: Redis filled again from what Kafka keeps."""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import typer
+
+from workers.operate.bars import Bars
+from workers.operate.cli_options import settings_of
+from workers.operate.console import output, progress_console
+
+if TYPE_CHECKING:
+    from workers.operate.refill import Refilled
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(rebuild)
+
+
+def rebuild(ctx: typer.Context) -> None:
+    """Fill Redis again from the compacted topics, without encoding anything; workers may run, and it may run twice."""
+    from workers.operate.rebuild import rebuild as run
+
+    settings = settings_of(ctx)
+    began = time.perf_counter()
+    with Bars(rate=True) as tell:
+        done = asyncio.run(run(settings, tell))
+    show_refilled(done, time.perf_counter() - began)
+
+
+def show_refilled(done: "Refilled", seconds: float) -> None:
+    """Print what became of the records, and at which rate."""
+    from workers.operate.show import summary_table
+
+    written = done.items + done.deletions
+    rows = {
+        "items written": f"{done.items}",
+        "deletions written": f"{done.deletions}",
+        "kept, as new": f"{done.kept}",
+        "time": f"{seconds:.1f} s, {(written + done.kept) / seconds:,.0f} a second",
+    }
+    output().print(summary_table(rows))
+    for why, count in done.passed_over.most_common():
+        progress_console().print(f"{count} records passed over: {why}", style="bold yellow", markup=False)
