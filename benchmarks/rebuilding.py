@@ -121,7 +121,7 @@ async def measure(system: System, corpus: Corpus, item_ids: Sequence[str], queri
         with redis.Redis.from_url(settings.redis.url.get_secret_value()) as server:
             server.flushall()
         began = time.perf_counter()
-        done = await rebuild(settings, lambda *_: None)
+        done = (await rebuild(settings, lambda *_: None)).vectors
         seconds = time.perf_counter() - began
         console.print(f"rebuilt {done.items} items in {seconds:.1f} s, {done.items / seconds:.0f} items a second")
         console.print(f"before and after: {compare(before, await ask(client, asked))}")

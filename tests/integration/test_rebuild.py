@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +17,24 @@ import yaml
 from typer.testing import CliRunner
 
 from config.settings import Settings
-from config.vocabulary import Background, ItemId, Modality, Role
+from config.vocabulary import Background, ItemId, Modality, Role, UserId
 from encoders.identity import identify
 from fusion.answer import answer
 from fusion.index.protocol import Item, Segment, Tombstone, WriteOutcome
 from fusion.index.redis_calibration import RedisCalibrationStore
 from fusion.index.redis_index import RedisVectorIndex
+from fusion.people.redis_store import RedisPeopleStore
 from fusion.request import QueryPart, RankingRequest
 from tests.fusion_builders import item, passage, tombstone, unit
 from tests.integration.delivery_kit import Ground
+from tests.unit.workers.streams.support import MAX_EVENT_BYTES, record
 from workers.contracts.topics import Topic
 from workers.operate.cli import app
 from workers.operate.embedded import EmbeddedRedis
 from workers.operate.rebuild import rebuild
 from workers.streams.calibration import CalibrationKeeper
 from workers.streams.calibration_topic import KafkaCalibrationHistory, KeptCalibrationStore
+from workers.streams.interactions import InteractionHandler
 from workers.streams.metrics import Metrics
 from workers.streams.publisher import KafkaPublisher
 from workers.streams.vectors_topic import VectorsTopic
@@ -157,18 +160,22 @@ async def test_answers_are_identical_after_a_loss(house: House) -> None:
         with house.redis() as client:
             client.flushall()
 
-        done = await rebuild(house.settings, lambda *_: None)
+        done = (await rebuild(house.settings, lambda *_: None)).vectors
 
         assert (done.items, done.deletions, done.kept) == (ITEMS - 1, 1, 0)
         assert house.items_in_redis() == stored
         assert await house.segments() == segments
+        with house.redis() as client:
+            assert client.keys("*:calibration:*") == [
+                f"{{{house.settings.redis.prefix}:0}}:calibration:{house.index.model}".encode()
+            ]
         newcomer = house.keeper(stack)
         await newcomer.load()
         assert newcomer.table() == table != PRIOR
         assert await house.answers(newcomer) == before
         older = item("item-5", at_ms=8_000, vectors={Modality.TEXT: unit(1, house.index.dims)})
         assert await house.index.write([older]) == [WriteOutcome.STALE]
-    again = await rebuild(house.settings, lambda *_: None)
+    again = (await rebuild(house.settings, lambda *_: None)).vectors
     assert (again.items, again.deletions, again.kept) == (0, 0, ITEMS)
 
 
@@ -203,9 +210,53 @@ async def test_the_command_tells_how_much_and_how_fast(house: House) -> None:
 
     assert done.exit_code == 0, done.output
     told = dict(re.split(r"  +", line.strip(), maxsplit=1) for line in done.stdout.splitlines())
-    assert told["items written"] == "20"
-    assert told["deletions written"] == "1"
+    assert told["items"] == "20 written, 1 deletions, 0 kept, as new"
+    assert told["profiles"] == "0 written, 0 forgotten users, 0 kept, as new"
     assert told["time"].endswith("a second")
+
+
+async def test_people_are_who_they_were(house: House) -> None:
+    """Profiles come back bit for bit, what was counted counts no second time, and the forgotten stay forgotten."""
+    ann, bob, space = UserId("ann"), UserId("bob"), identify(house.settings.model)
+    await house.write(*some_items(house.index.dims)[:20])
+    people = RedisPeopleStore(house.settings.redis, house.settings.people, space.model, space.dims)
+    handler = InteractionHandler(
+        index=house.index,
+        people=people,
+        publisher=house.publisher,
+        settings=house.settings.people,
+        profiles_topic=house.topic(Topic.PROFILES),
+        max_event_bytes=MAX_EVENT_BYTES,
+    )
+    events = [
+        {"type": "interaction", "event_id": f"e{n}", "user_id": user, "item_id": f"item-{n}", "action": "like"}
+        for n in range(9)
+        for user in (ann, bob)
+    ]
+    records = [record(event, offset=place) for place, event in enumerate(events)]
+    forget = record({"type": "user.forget", "user_id": bob}, offset=99)
+    await handler.handle([*records, forget])
+    at_ms = records[0].timestamp_ms + 60_000
+    before = await people.profile(ann, now_ms=at_ms)
+    with house.redis() as client:
+        client.flushall()
+
+    done = (await rebuild(house.settings, lambda *_: None)).people
+    await handler.handle(records)
+    after, gone = await people.profile(ann, now_ms=at_ms), await people.profile(bob, now_ms=at_ms)
+    again = (await rebuild(house.settings, lambda *_: None)).people
+    await people.close()
+
+    assert before is not None
+    assert after is not None
+    assert before.sums is not None
+    assert after.sums is not None
+    assert after.sums.total.tobytes() == before.sums.total.tobytes()
+    assert replace(after, vector=None, sums=None) == replace(before, vector=None, sums=None)
+    np.testing.assert_array_equal(after.vector, before.vector)
+    assert gone is None
+    assert (done.profiles, done.forgotten) == (1, 1)
+    assert (again.profiles, again.forgotten) == (0, 0)
 
 
 @pytest.mark.slow

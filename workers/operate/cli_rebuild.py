@@ -11,7 +11,7 @@ from workers.operate.cli_options import settings_of
 from workers.operate.console import output, progress_console
 
 if TYPE_CHECKING:
-    from workers.operate.refill import Refilled
+    from workers.operate.rebuild import Rebuilt
 
 
 def register(app: typer.Typer) -> None:
@@ -27,20 +27,21 @@ def rebuild(ctx: typer.Context) -> None:
     began = time.perf_counter()
     with Bars(rate=True) as tell:
         done = asyncio.run(run(settings, tell))
-    show_refilled(done, time.perf_counter() - began)
+    show_rebuilt(done, time.perf_counter() - began)
 
 
-def show_refilled(done: "Refilled", seconds: float) -> None:
+def show_rebuilt(done: "Rebuilt", seconds: float) -> None:
     """Print what became of the records, and at which rate."""
     from workers.operate.show import summary_table
 
-    written = done.items + done.deletions
+    vectors, people = done.vectors, done.people
+    handled = vectors.items + vectors.deletions + vectors.kept + people.profiles + people.forgotten + people.kept
     rows = {
-        "items written": f"{done.items}",
-        "deletions written": f"{done.deletions}",
-        "kept, as new": f"{done.kept}",
-        "time": f"{seconds:.1f} s, {(written + done.kept) / seconds:,.0f} a second",
+        "items": f"{vectors.items} written, {vectors.deletions} deletions, {vectors.kept} kept, as new",
+        "profiles": f"{people.profiles} written, {people.forgotten} forgotten users, {people.kept} kept, as new",
+        "time": f"{seconds:.1f} s, {handled / seconds:,.0f} a second",
     }
     output().print(summary_table(rows))
-    for why, count in done.passed_over.most_common():
-        progress_console().print(f"{count} records passed over: {why}", style="bold yellow", markup=False)
+    for why, count in (vectors.passed_over + people.passed_over).most_common():
+        notes = progress_console()
+        notes.print(f"{count} records passed over: {why}", style="bold yellow", markup=False)

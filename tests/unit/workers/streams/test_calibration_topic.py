@@ -68,14 +68,16 @@ def kept(publisher: MemoryPublisher, history: SentHistory, store: MemoryCalibrat
 
 async def test_a_lost_table_comes_back_to_the_last_digit(publisher: MemoryPublisher, history: SentHistory) -> None:
     """An empty store gets it at the first look, measured as of now: what would replace it knows no queries."""
-    await kept(publisher, history, MemoryCalibrationStore(DIMS)).write(calibration(1))
+    worker = kept(publisher, history, MemoryCalibrationStore(DIMS))
+    for revision in (1, 2):
+        await worker.write(calibration(revision))
     empty = MemoryCalibrationStore(DIMS)
 
     found = await kept(publisher, history, empty).read()
 
     assert found is not None
     assert found == await empty.read()
-    assert found.revision == 1
+    assert found.revision == 2
     assert [table.backgrounds for table in found.tables] == [table.backgrounds for table in calibration(1).tables]
     assert [table.effective_at_ms for table in found.tables] == [1_033, 1_037]
     assert [table.measured_at_ms for table in found.tables] == [1_003, NOW_MS]
