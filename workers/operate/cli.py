@@ -11,6 +11,7 @@ from workers.operate import (
     cli_model,
     cli_publish,
     cli_query,
+    cli_rebuild,
     cli_servers,
     cli_summarize,
     cli_tags,
@@ -50,7 +51,7 @@ def _global_options(
 
 
 for _module in (
-    cli_servers, cli_publish, cli_query, cli_summarize, cli_tags, cli_admin, cli_model, cli_behaviour,
+    cli_servers, cli_publish, cli_query, cli_summarize, cli_tags, cli_admin, cli_rebuild, cli_model, cli_behaviour,
 ):  # fmt: skip
     _module.register(app)
 
