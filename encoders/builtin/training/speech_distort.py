@@ -10,13 +10,13 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from encoders.builtin.speech import FEATURES, SLOTS
+from encoders.builtin.speech_head import FEATURES, SLOTS
 
 PIECES: Final = 5  # of an utterance that are stretched each by its own factor
 STRETCH: Final = 0.25  # standard deviation of the factors' logarithms
 CUT: Final = 0.04  # largest share of an utterance added or cut at either end
-TIMBRE: Final = 0.25  # standard deviation of a constant offset, in standard deviations of each feature
-HIDDEN: Final = 0.08  # share of slots that are not heard
+TIMBRE: Final = 0.3  # standard deviation of a constant offset, in standard deviations of each feature
+HIDDEN: Final = 0.1  # share of slots that are not heard
 
 
 def warped_places(count: int) -> Tensor:
