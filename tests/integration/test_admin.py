@@ -4,6 +4,7 @@ import pytest
 
 from config.errors import Misconfigured
 from config.settings import KafkaSettings
+from workers.contracts.topics import Topic
 from workers.operate.admin import TopicError, create_topics, list_topics
 
 
@@ -13,13 +14,13 @@ def settings(bootstrap: str, prefix: str, **values: object) -> KafkaSettings:
 
 
 def test_creating_twice_changes_nothing(kafka_bootstrap: str, prefix: str) -> None:
-    """The first call makes all seven topics, the second finds them; neither reports a difference."""
+    """The first call makes every topic, the second finds them; neither reports a difference."""
     wanted = settings(kafka_bootstrap, prefix, partitions=3)
     assert all(not state.exists for state in list_topics(wanted))
     for _ in range(2):
         states = create_topics(wanted)
         assert {state.partitions for state in states} == {3}
-        assert len(states) == 8
+        assert len(states) == len(Topic)
         assert [difference for state in states for difference in state.differences] == []
 
 

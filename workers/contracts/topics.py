@@ -20,6 +20,7 @@ class Topic(StrEnum):
     PROFILES = "profiles"
     TAG_COUNTS = "tag-counts"
     DEAD_LETTERS = "dead-letters"
+    REPLAYS = "replays"
 
     def named(self, prefix: str) -> str:
         """Full name of the topic under a prefix."""
@@ -57,7 +58,7 @@ class TopicSpec:
         return kept | {"max.message.bytes": str(self.max_message_bytes)}
 
 
-_COMPACTED = frozenset({Topic.VECTORS, Topic.PROFILES, Topic.TAG_COUNTS})
+_COMPACTED = frozenset({Topic.VECTORS, Topic.PROFILES, Topic.TAG_COUNTS, Topic.REPLAYS})
 # Results are read at once by whoever asked; content is what `reindex` reads, so it is kept for ever.
 _RETENTION_MS = {
     Topic.CONTENT: -1,
@@ -66,6 +67,7 @@ _RETENTION_MS = {
     Topic.RESULTS: DAY_MS,
     Topic.DEAD_LETTERS: 30 * DAY_MS,
     Topic.TAG_COUNTS: 30 * DAY_MS,
+    Topic.REPLAYS: 30 * DAY_MS,  # a mark is younger than its letter and so outlives it
 }
 # A content worker reads what it counted before, and windows that are open get a record a second: an hour of them.
 _SEGMENT_MS = {Topic.TAG_COUNTS: DAY_MS // 24}

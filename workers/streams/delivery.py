@@ -6,7 +6,8 @@ Guarantee: at least once, in offset order within a partition. The steps, in this
    the partition waits with it, and it never becomes a dead letter.
 2. **Isolate**: a batch that raises anything else, or takes longer than the deadline, is handled one record at a time,
    so that one bad event costs its neighbours nothing. The record that raises alone is refused as ``internal``.
-3. **Settle**: every refusal is sent to the dead-letter topic and its confirmation awaited, retried like step 1.
+3. **Settle**: every refusal is sent to the dead-letter topic and its confirmation awaited, retried like step 1. A
+   letter that is larger than the topic admits goes without the event's bytes, which stay at the origin.
 4. **Report** which records ended. Only these may be committed; the others are left for the partition's next owner.
 """
 
@@ -14,12 +15,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from config.errors import Misconfigured, Reason, RejectEvent, RetryLater
 from config.settings import DeliverySettings
 from config.vocabulary import Role
-from workers.contracts.dead_letter import Origin, Stage, dead_letter
+from workers.streams.letters import letters_of
 from workers.streams.metrics import Metrics
 from workers.streams.records import Done, Handler, Outcome, Publisher, Record, Refused
 from workers.streams.retry import Backoff, pause
@@ -128,27 +129,18 @@ class Delivery:
         return True
 
     async def _bury(self, record: Record, refused: Refused) -> None:
-        try:
-            await self._publisher.send(
-                self._dead_letters, key=record.key, value=self._letter(record, refused, whole=True)
-            )
-        except RejectEvent:
-            # The topic admits less than the event and its wrapping: the origin still says where the bytes are.
-            letter = self._letter(record, refused, whole=False)
-            await self._publisher.send(self._dead_letters, key=record.key, value=letter)
+        """Send the letter, whole if the topic admits it.
 
-    def _letter(self, record: Record, refused: Refused, *, whole: bool) -> bytes:
-        cut = "" if whole else " (the event's bytes are too large to repeat here: read them at the origin)"
-        return dead_letter(
-            role=self._role,
-            reason=refused.reason,
-            stage=cast("Stage", refused.stage),
-            message=refused.message + cut,
-            field=refused.field,
-            origin=_origin(record),
-            key=record.key,
-            value=record.value if whole else None,
-        ).to_bytes()
+        Raises:
+            Misconfigured: The topic admits not even the reason; somebody must change it.
+        """
+        for letter in letters_of(self._role, record, refused):
+            try:
+                return await self._publisher.send(self._dead_letters, key=letter.key, value=letter.value)
+            except RejectEvent as exc:
+                too_large = exc
+        msg = f"{self._dead_letters} admits no dead letter at all: raise its max.message.bytes ({too_large.message})"
+        raise Misconfigured(msg)
 
     async def _patiently(self, attempt: Callable[[], Awaitable[_T]], halt: asyncio.Event) -> _T:
         """Try until it works; waits longer each time.
@@ -182,12 +174,6 @@ class Delivery:
 
 class _Halted(Exception):  # noqa: N818 - not an error: the worker lets go
     pass
-
-
-def _origin(record: Record) -> Origin:
-    return Origin(
-        topic=record.topic, partition=record.partition, offset=record.offset, timestamp_ms=record.timestamp_ms
-    )
 
 
 def _name(record: Record) -> str:
