@@ -94,6 +94,11 @@ class ReplayMark(Event):
     times: int = Field(1, ge=1)
     """How often the letter was sent again, this time included."""
 
+    @property
+    def times_sent(self) -> int:
+        """How often it is known to have been sent again."""
+        return self.times if self.state is ReplayState.SENT else self.times - 1
+
 
 REPLAYED: TypeAdapter[Replayed] = TypeAdapter(Replayed)
 """Reads the header."""

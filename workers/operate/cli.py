@@ -8,6 +8,8 @@ import typer
 from workers.operate import (
     cli_admin,
     cli_behaviour,
+    cli_letters,
+    cli_letters_change,
     cli_model,
     cli_publish,
     cli_query,
@@ -50,7 +52,8 @@ def _global_options(
 
 
 for _module in (
-    cli_servers, cli_publish, cli_query, cli_summarize, cli_tags, cli_admin, cli_model, cli_behaviour,
+    cli_servers, cli_publish, cli_query, cli_summarize, cli_tags, cli_admin, cli_model, cli_behaviour, cli_letters,
+    cli_letters_change,
 ):  # fmt: skip
     _module.register(app)
 
