@@ -10,7 +10,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from encoders.builtin.speech import FEATURES, SLOTS
+from encoders.builtin.speech_head import FEATURES, SLOTS
 
 PIECES: Final = 5  # of an utterance that are stretched each by its own factor
 STRETCH: Final = 0.25  # standard deviation of the factors' logarithms

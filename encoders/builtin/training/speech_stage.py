@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from encoders.builtin.artifacts import BUILTIN_DIMS, load_manifest, save_manifest, save_module
-from encoders.builtin.speech import WEIGHTS_FILE, MelFrontEnd, SpeechBackbone, SpeechHead, SpeechTower
+from encoders.builtin.speech import WEIGHTS_FILE, MelFrontEnd, SpeechBackbone, SpeechTower
+from encoders.builtin.speech_head import SpeechHead
 from encoders.builtin.training.embeddings import embed_texts, embed_vendors
 from encoders.builtin.training.emoji import Concept, load_concepts
 from encoders.builtin.training.packages import DEFAULT_CACHE
@@ -54,13 +55,14 @@ WHOLE: Final = ("head.keys", "head.values")
 NOTICE_FILE: Final = "NOTICE-speech.txt"
 CARD_SECTION: Final = """\
 Front end and backbone are Google's speech embedding (Apache-2.0), converted to torch and frozen; it looks at 0.8 s of
-speech every 80 ms. The head, trained here, stretches that sequence to sixteen steps, recognises which known phrases it
-may be, and answers with the mean of their vectors, weighted by how well they fit. It was trained on {phrases:,} English
-and Chinese phrases (names of emoji, their keywords, names of photographed things) in {utterances:,} utterances: English
-by espeak-ng in {accents} accents and {variants} voice variants and by flite in {recorded} voices made from people's
-recordings (CMU Arctic: {recorded_voices}), Mandarin by espeak-ng in {variants} variants; in many speeds and pitches,
-with throats of other lengths, echo, noise and telephone bands, and in every pass with sounds of other lengths within a
-word, another timbre, and parts left out; for {epochs} passes from seed {seed}.
+speech every 80 ms. The head, trained here, mixes neighbouring steps by two convolutions, stretches that sequence to
+sixteen steps, recognises which known phrases it may be, and answers with the mean of their vectors, weighted by how
+well they fit. It was trained on {phrases:,} English and Chinese phrases (names of emoji, their keywords, names of
+photographed things) in {utterances:,} utterances: English by espeak-ng in {accents} accents and {variants} voice
+variants and by flite in {recorded} voices made from people's recordings (CMU Arctic: {recorded_voices}), Mandarin by
+espeak-ng in {variants} variants; in many speeds and pitches, with throats of other lengths, echo, noise and telephone
+bands, and in every pass with sounds of other lengths within a word, another timbre, and parts left out; for {epochs}
+passes from seed {seed}.
 
 Never heard in training, and used to measure: {held_out_voices}. The head's design, its sharpness and its phrases were
 chosen by what these voices showed, so what they measure is somewhat too good.

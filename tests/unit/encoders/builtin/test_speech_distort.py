@@ -2,7 +2,7 @@
 
 import torch
 
-from encoders.builtin.speech import FEATURES, SLOTS, warp_features
+from encoders.builtin.speech_head import FEATURES, SLOTS, warp_features
 from encoders.builtin.training.speech_distort import CUT, HIDDEN, change_timbre, hide_slots, warped_places
 
 
