@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from config.errors import Misconfigured
-from config.vocabulary import Background, Modality
+from config.vocabulary import Background, Calibration, Modality
 from encoders.alignment.dimension_weights import learn_weights
 from encoders.base import DimensionWeights
 from encoders.builtin.artifacts import load_image_tower, load_manifest, save_manifest
@@ -38,7 +38,6 @@ from encoders.progress import track
 from encoders.vectors import weighted_rows
 
 Vectors = NDArray[np.float32]
-Calibration = dict[tuple[Modality, Modality], Background]
 FULL_SCALE = 32_768.0
 WEATHER_SERIES: Final = 320
 WEATHER_SEED: Final = 1
