@@ -98,7 +98,7 @@ class ModelSettings(_Section):
     """Where ``heads`` are looked up by name."""
     dimension_weights: Path | None = None
     """What each dimension counts in a ``weighted_cosine``: a file that ``crosscurrent train weights`` wrote. Heads
-    bring their own, which this replaces."""
+    and the built-in model bring their own, which this replaces."""
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?|mps)$")
     """Where the forward pass runs; ``auto`` takes a GPU when there is one."""
     threads: int = Field(0, ge=0, le=1024)

@@ -1,5 +1,6 @@
 """The words every room uses: closed sets, identifiers and the model reference. Standard library only."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType, Self
@@ -176,3 +177,6 @@ class Background:
 
     mean: float
     std: float
+
+
+Calibration = Mapping[tuple[Modality, Modality], Background]  # of (query modality, item modality)

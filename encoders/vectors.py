@@ -1,4 +1,4 @@
-"""Unit vectors: the one normalisation every encoder ends with."""
+"""Unit vectors: the one normalisation every encoder ends with, and the same under weights per dimension."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,3 +13,8 @@ def unit_rows(rows: NDArray[np.floating]) -> NDArray[np.float32]:
     with np.errstate(divide="ignore", invalid="ignore"):
         unit: NDArray[np.float32] = (wide / np.linalg.norm(wide, axis=1, keepdims=True)).astype(np.float32)
     return unit
+
+
+def weighted_rows(rows: NDArray[np.floating], weights: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return unit rows (n, dims) whose cosine is the weighted cosine of ``rows`` under ``weights`` (dims,)."""
+    return unit_rows(rows * np.sqrt(weights))

@@ -6,16 +6,14 @@ background, in standard deviations, mean the same everywhere.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
 from config.errors import Misconfigured
-from config.vocabulary import Background, Modality
+from config.vocabulary import Background, Calibration, Modality
 from fusion.similarity import Matrix
-
-Calibration = Mapping[tuple[Modality, Modality], Background]
 
 CHANCE_Z: Final = 3.0
 """Where a calibrated value is 0.5: in a bell curve one background item in 740 lies beyond three standard deviations,

@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from config.vocabulary import Background, Modality
+from config.vocabulary import Background, Calibration, Modality
 from fusion.background import FEWEST
-from fusion.calibration import Calibration
 from fusion.index.calibration import MeasuredTable, StoredCalibration
 
 WORTH_Z: Final = 0.1

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.errors import Reason, RejectEvent
-from config.vocabulary import Background, MissingRule, Modality
+from config.vocabulary import Background, Calibration, MissingRule, Modality
 from fusion.boosts import Boosts, boosts_of, with_boosts
-from fusion.calibration import Calibration, background_of, calibrate
+from fusion.calibration import background_of, calibrate
 from fusion.candidates import Candidates
 from fusion.places import closeness, distances_km
 from fusion.request import RankingRequest

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from config.vocabulary import Background, Modality
-from fusion.calibration import Calibration, background_of, calibrate
+from config.vocabulary import Background, Calibration, Modality
+from fusion.calibration import background_of, calibrate
 from fusion.index.protocol import Item, Segment
 from fusion.index.segment_layout import directions
 from fusion.ranking import Places

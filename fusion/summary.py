@@ -14,8 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from config.vocabulary import ItemId, Modality
-from fusion.calibration import Calibration
+from config.vocabulary import Calibration, ItemId, Modality
 from fusion.index.protocol import Item, Segment
 from fusion.request import QueryPart, Ranking
 from fusion.segment_table import KINDS, SegmentTable

@@ -22,7 +22,7 @@ from encoders.alignment.evaluate import backgrounds
 from encoders.alignment.losses import softmax_loss
 from encoders.alignment.network import twins
 from encoders.base import DimensionWeights
-from encoders.vectors import unit_rows
+from encoders.vectors import weighted_rows
 
 STEPS: Final = 150
 BATCH: Final = 256
@@ -85,7 +85,7 @@ class _Contrast:
 
 def weigh(aligned: Mapping[Modality, Vectors], values: Weights) -> DimensionWeights:
     """Return weights with the backgrounds that cosines have under them, on unit vectors (n, dims) by modality."""
-    scaled = {modality: unit_rows(rows * np.sqrt(values)) for modality, rows in aligned.items()}
+    scaled = {modality: weighted_rows(rows, values) for modality, rows in aligned.items()}
     return DimensionWeights(values=values, calibration=backgrounds(scaled))
 
 

@@ -11,7 +11,7 @@ from config.vocabulary import Background, Modality
 from encoders.alignment.evaluation import RetrievalScores, score_retrieval
 from encoders.alignment.features import PairedFeatures
 from encoders.alignment.heads import Head
-from encoders.vectors import unit_rows
+from encoders.vectors import unit_rows, weighted_rows
 
 MOST_BACKGROUND = 1000
 
@@ -30,7 +30,7 @@ def align(
     With ``weights`` (dims,) the cosine of what is returned is the weighted cosine of what is aligned.
     """
     carried = {modality: carry(heads[modality], features.vectors[modality]) for modality in features.modalities}
-    return carried if weights is None else {m: unit_rows(rows * np.sqrt(weights)) for m, rows in carried.items()}
+    return carried if weights is None else {m: weighted_rows(rows, weights) for m, rows in carried.items()}
 
 
 def score_pairs(

@@ -8,13 +8,11 @@ from typing import Any, Final
 import numpy as np
 
 from config.errors import Misconfigured
-from config.vocabulary import Background, Modality, ModelRef
+from config.vocabulary import Background, Calibration, Modality, ModelRef
 from encoders.base import DimensionWeights
 
 FORMAT: Final = 1
 DIGITS: Final = 5
-
-Calibration = Mapping[tuple[Modality, Modality], Background]
 
 
 def save_weights(path: Path, model: ModelRef, weights: DimensionWeights, facts: Mapping[str, Any]) -> None:

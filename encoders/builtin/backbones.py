@@ -17,8 +17,9 @@ from config.vocabulary import Modality, ModelRef
 from encoders.base import Encoder, EncoderSet
 from encoders.builtin.artifacts import load_manifest
 from encoders.builtin.efficientnet import FEATURES as PICTURE_FEATURES
-from encoders.builtin.speech import FEATURES as SOUND_FEATURES
-from encoders.builtin.speech import SLOTS, cut_windows, warp_features
+from encoders.builtin.speech import cut_windows
+from encoders.builtin.speech_head import FEATURES as SOUND_FEATURES
+from encoders.builtin.speech_head import SLOTS, warp_features
 from encoders.builtin.text import BACKBONE_DIMS
 from encoders.device import HostCopy, prepare_torch, resolve_device
 from encoders.modalities.builtin import BuiltinImageEncoder, BuiltinSpeechEncoder, BuiltinTextEncoder

@@ -70,6 +70,10 @@ class CalibrationStore(Protocol):
         """Replace what is kept, whole; stale unless the revision is one more than that of what is kept."""
         ...
 
+    async def restore(self, calibration: StoredCalibration) -> WriteOutcome:
+        """Put back what was read before a loss; stale unless its revision is later than that of what is kept."""
+        ...
+
     async def claim(self, seconds: float) -> bool:
         """Whether the caller may measure now; nobody else may for so long."""
         ...

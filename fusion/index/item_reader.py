@@ -51,6 +51,16 @@ class ItemReader:
         """
         return await self._read(item_ids, _READ_WHOLE_AT_ONCE, whole=True)
 
+    async def read_versions(self, item_ids: Sequence[ItemId]) -> dict[ItemId, Version]:
+        """The versions of the last writes, deletions included.
+
+        Raises:
+            RetryLater: When the shard cannot be asked.
+        """
+        field = f"version:{self._keys.model}"
+        replies = await self._ask([("HGET", self._keys.item(self._shard, item_id), field) for item_id in item_ids])
+        return {item_id: _version(reply) for item_id, reply in zip(item_ids, replies, strict=True) if reply is not None}
+
     async def _read(self, item_ids: Sequence[ItemId], step: int, *, whole: bool) -> dict[ItemId, Item]:
         if not item_ids:
             return {}
@@ -92,11 +102,15 @@ def _item(item_id: ItemId, reply: Sequence[Any]) -> Item | None:
     version, attributes, vectors, *segments = reply
     if vectors is None:
         return None
-    occurred_at_ms, offset = version.decode().split(":")
     return Item(
         item_id=item_id,
-        version=Version(int(occurred_at_ms), int(offset)),
+        version=_version(version),
         vectors=unpack_vectors(vectors),
         attributes=load_attributes(attributes),
         segments=unpack_segments(segments[0] or b"") if segments else (),
     )
+
+
+def _version(stored: bytes) -> Version:
+    occurred_at_ms, offset = stored.decode().split(":")
+    return Version(int(occurred_at_ms), int(offset))

@@ -37,6 +37,13 @@ class MemoryCalibrationStore:
         self._stored = calibration
         return WriteOutcome.APPLIED
 
+    async def restore(self, calibration: StoredCalibration) -> WriteOutcome:
+        """Put back what is later than what is kept."""
+        if calibration.revision <= (self._stored.revision if self._stored else 0):
+            return WriteOutcome.STALE
+        self._stored = calibration
+        return WriteOutcome.APPLIED
+
     async def claim(self, seconds: float) -> bool:
         """Whether the caller may measure now."""
         now = self._clock()

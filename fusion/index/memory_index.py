@@ -133,6 +133,10 @@ class MemoryVectorIndex:
         """Read items with their segments; see ``VectorIndex.fetch_whole``."""
         return {item_id: self._whole[item_id] for item_id in item_ids if item_id in self._whole}
 
+    async def versions(self, item_ids: Sequence[ItemId]) -> dict[ItemId, Version]:
+        """The versions of the last writes, deletions included."""
+        return {item_id: self._versions[item_id] for item_id in item_ids if item_id in self._versions}
+
     async def read(self, item_ids: Sequence[ItemId], *, deadline: float | None = None) -> ReadReport:
         """Read items; nothing can be away, or late."""
         return ReadReport(items=await self.fetch(item_ids))

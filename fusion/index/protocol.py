@@ -187,6 +187,10 @@ class VectorIndex(Protocol):
         """Read items as ``fetch`` does, and with them their segments, which are many times larger."""
         ...
 
+    async def versions(self, item_ids: Sequence[ItemId]) -> dict[ItemId, Version]:
+        """The versions of the last writes, deletions included; ids never written are absent."""
+        ...
+
     async def read(self, item_ids: Sequence[ItemId], *, deadline: float | None = None) -> ReadReport:
         """The same as ``fetch`` from every shard that answers by the deadline, on the event loop's clock.
 

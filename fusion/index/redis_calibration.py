@@ -18,6 +18,8 @@ from fusion.index.layout import Keys
 from fusion.index.protocol import WriteOutcome
 
 _WRITE: Final = Script(Path(__file__).with_name("write_calibration.lua"))
+_NEXT: Final = "next"
+_ANY_LATER: Final = "later"
 
 
 class RedisCalibrationStore:
@@ -47,7 +49,14 @@ class RedisCalibrationStore:
 
     async def write(self, calibration: StoredCalibration) -> WriteOutcome:
         """Replace what is kept; see ``CalibrationStore.write``."""
-        arguments: list[Argument] = [calibration.revision, _dump(calibration.tables)]
+        return await self._write(calibration, _NEXT)
+
+    async def restore(self, calibration: StoredCalibration) -> WriteOutcome:
+        """Put back what was lost; see ``CalibrationStore.restore``."""
+        return await self._write(calibration, _ANY_LATER)
+
+    async def _write(self, calibration: StoredCalibration, which: str) -> WriteOutcome:
+        arguments: list[Argument] = [calibration.revision, _dump(calibration.tables), which]
         (applied,) = await self._connection.ask(_WRITE.commands([([self._keys.calibration()], arguments)]))
         return WriteOutcome.APPLIED if applied else WriteOutcome.STALE
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from config.errors import RetryLater
 from config.settings import RedisSettings
-from config.vocabulary import ItemId, Modality, ModelRef
+from config.vocabulary import ItemId, Modality, ModelRef, Version
 from fusion.index.checks import check_change, check_search
 from fusion.index.connection import Argument, Command, RedisConnection, Script
 from fusion.index.item_cache import ItemCache
@@ -28,7 +28,7 @@ from fusion.index.protocol import (
 )
 from fusion.index.redis_check import check_shard
 from fusion.index.redis_search import ShardSearch, merge_shards
-from fusion.index.redis_shard import Read, ShardAnswer, ShardSearcher
+from fusion.index.redis_shard import ShardAnswer, ShardSearcher
 from fusion.index.segment_layout import pack_segments
 
 _WRITE: Final = Script(Path(__file__).with_name("write_item.lua"))
@@ -170,13 +170,21 @@ class RedisVectorIndex:
         """Read items with their segments; see ``VectorIndex.fetch_whole``."""
         return await self._fetch(item_ids, lambda reader: reader.read_whole)
 
-    async def _fetch(self, item_ids: Sequence[ItemId], way: Callable[[ItemReader], Read]) -> dict[ItemId, Item]:
+    async def _fetch(
+        self,
+        item_ids: Sequence[ItemId],
+        way: Callable[[ItemReader], Callable[[Sequence[ItemId]], Awaitable[Mapping[ItemId, _Read]]]],
+    ) -> dict[ItemId, _Read]:
         wanted = list(dict.fromkeys(item_ids))
         by_shard = self._by_shard(wanted)
         parts = await asyncio.gather(
             *(way(self._readers[shard])([wanted[place] for place in places]) for shard, places in by_shard.items())
         )
-        return {item_id: item for part in parts for item_id, item in part.items()}
+        return {item_id: found for part in parts for item_id, found in part.items()}
+
+    async def versions(self, item_ids: Sequence[ItemId]) -> dict[ItemId, Version]:
+        """The versions of the last writes, deletions included; see ``VectorIndex.versions``."""
+        return await self._fetch(item_ids, lambda reader: reader.read_versions)
 
     async def read(self, item_ids: Sequence[ItemId], *, deadline: float | None = None) -> ReadReport:
         """Read items from the shards that answer; see ``VectorIndex.read``."""

@@ -8,7 +8,7 @@ import numpy as np
 from config.errors import Misconfigured, Reason, RejectEvent
 from config.vocabulary import ItemId, UserId
 from fusion.index.layout import MAX_ID_BYTES, check_item_id
-from fusion.people.protocol import Interaction
+from fusion.people.protocol import Interaction, Profile
 
 
 def check_user_id(user_id: UserId) -> None:
@@ -38,6 +38,21 @@ def check_interaction(interaction: Interaction, dims: int) -> None:
         raise Misconfigured(f"an item's vector has shape {interaction.vector.shape}; profiles are of shape ({dims},)")
     if interaction.vector is not None and not np.isfinite(interaction.vector).all():
         raise Misconfigured(f"the vector of {interaction.item_id!r} is not finite: index it again")
+
+
+def check_profile(profile: Profile, dims: int) -> None:
+    """See that a profile can be put back.
+
+    Raises:
+        RejectEvent: When its user's id is at fault.
+        Misconfigured: When its sum is not of the model's length, or not finite.
+    """
+    check_user_id(profile.user_id)
+    total = None if profile.sums is None else profile.sums.total
+    if total is not None and (total.shape != (dims,) or not np.isfinite(total).all()):
+        raise Misconfigured(
+            f"the profile of {profile.user_id!r} has a sum of shape {total.shape}; profiles are finite, of ({dims},)"
+        )
 
 
 def _check_text(text: str, field: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from config.vocabulary import Action, ItemId, ModelRef, UserId
-from fusion.people.protocol import Interaction, Step
+from fusion.people.protocol import Interaction, Profile, Step
 
 TRENDS_KEPT: Final = 10_000
 """Items with the highest decayed weights; the rest of a long tail is forgotten first."""
@@ -27,6 +27,7 @@ IDLE_HALF_LIVES: Final = 20.0
 
 _FLOAT64 = np.dtype("<f8")
 
+_TIGHT: Final = (",", ":")
 _BEHAVIOUR = ("user", "user-events", "user-history", "user-touches", "user-steps")
 _SERVED = ("user-served", "user-served-order", "user-weights")
 
@@ -111,7 +112,23 @@ def is_step(interaction: Interaction) -> bool:
 def pack_step(interaction: Interaction) -> str:
     """An action as a member of the sorted set of steps, whose score is its time; the event's id makes it unique."""
     fields = [interaction.event_id, interaction.item_id, interaction.weight, interaction.session_id]
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(fields, ensure_ascii=False, separators=_TIGHT)
+
+
+def pack_restored(steps: Sequence[Step]) -> dict[str, int]:
+    """Steps, newest first, whose events' ids are lost: members with their times, that sort as the steps do."""
+    return {
+        json.dumps(
+            [f"~{-place:06d}", step.item_id, step.weight, step.session_id], ensure_ascii=False, separators=_TIGHT
+        ): step.occurred_at_ms
+        for place, step in enumerate(steps, start=-len(steps))
+    }
+
+
+def touches_of(profile: Profile) -> dict[ItemId, int]:
+    """When the items that were liked lately were last: what the next touch is paired with."""
+    liked = sorted((step.occurred_at_ms, step.item_id) for step in profile.steps if step.weight > 0)
+    return {item_id: at_ms for at_ms, item_id in liked}
 
 
 def unpack_step(member: bytes | str, occurred_at_ms: int) -> Step:

@@ -8,19 +8,21 @@ from numpy.typing import NDArray
 
 from config.settings import PeopleSettings
 from config.vocabulary import ItemId, UserId
-from fusion.people.checks import check_interaction, check_user_id, highest
+from fusion.people.checks import check_interaction, check_profile, check_user_id, highest
 from fusion.people.decay import add_log2, backward, decayed, forward_log2
 from fusion.people.layout import (
     COVISITS_KEPT,
     PARTNERS_COUNTED,
     TRENDS_KEPT,
     is_step,
+    pack_restored,
     pack_step,
     profile_direction,
+    touches_of,
     unpack_step,
 )
 from fusion.people.memory_served import MemoryServedStore
-from fusion.people.protocol import Interaction, Profile
+from fusion.people.protocol import Interaction, Profile, Sums
 
 Times = dict[ItemId, int]
 
@@ -150,7 +152,39 @@ class MemoryPeopleStore:
                 unpack_step(step, person.steps[step])
                 for step in sorted(person.steps, key=lambda step: _by_time(step, person.steps), reverse=True)
             ),
+            touched_ms=tuple(touched for _, touched in recent),
+            sums=None
+            if person.total is None
+            else Sums(total=person.total, strength=person.strength, reference_ms=person.reference_ms),
         )
+
+    async def restore(self, profiles: Sequence[Profile]) -> list[bool]:
+        """Put profiles back; see ``PeopleStore.restore``."""
+        for profile in profiles:
+            check_profile(profile, self._dims)
+        return [self._restore(profile) for profile in profiles]
+
+    def _restore(self, profile: Profile) -> bool:
+        held = self._people.get(profile.user_id)
+        floors = [self._forgotten.get(profile.user_id), None if held is None else held.updated_ms]
+        if any(floor is not None and profile.updated_at_ms <= floor for floor in floors):
+            return False
+        person = _Person(
+            updated_ms=profile.updated_at_ms,
+            floor_ms=profile.updated_at_ms,
+            history=dict(zip(profile.recent, profile.touched_ms, strict=True)),
+            touches=touches_of(profile),
+            steps=pack_restored(profile.steps),
+        )
+        if profile.sums is not None:
+            person.total, person.strength = profile.sums.total, profile.sums.strength
+            person.reference_ms = profile.sums.reference_ms
+        self._people[profile.user_id] = person
+        return True
+
+    async def forgotten_ms(self, user_id: UserId) -> int | None:
+        """When a user asked to be forgotten."""
+        return self._forgotten.get(user_id)
 
     async def forget(self, user_id: UserId, *, occurred_at_ms: int) -> bool:
         """Erase a user; see ``PeopleStore.forget``."""

@@ -49,6 +49,21 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sums:
+    """What a profile's vector and strength are made of, in full precision.
+
+    Args:
+        total: float64 of shape (dims,): the items' vectors by their weights, decayed up to ``reference_ms``.
+        strength: Sum of the absolute weights, decayed likewise.
+        reference_ms: Milliseconds since 1970.
+    """
+
+    total: NDArray[np.float64]
+    strength: float
+    reference_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
     """What a user likes now.
 
@@ -59,6 +74,8 @@ class Profile:
         updated_at_ms: Event time of the newest interaction counted.
         steps: Latest actions of a weight other than 0, and ratings, newest first; the same item as often as it was
             acted on.
+        touched_ms: When each of ``recent`` was touched last.
+        sums: What vector and strength are made of; None when cold.
     """
 
     user_id: UserId
@@ -67,6 +84,8 @@ class Profile:
     recent: tuple[ItemId, ...]
     updated_at_ms: int
     steps: tuple[Step, ...] = ()
+    touched_ms: tuple[int, ...] = ()
+    sums: Sums | None = None
 
 
 @runtime_checkable
@@ -88,6 +107,18 @@ class PeopleStore(Protocol):
 
     async def profile(self, user_id: UserId, *, now_ms: int) -> Profile | None:
         """Read a profile as of ``now_ms``; None for a user never seen."""
+        ...
+
+    async def restore(self, profiles: Sequence[Profile]) -> list[bool]:
+        """Put profiles back as they were read before a loss, each whole.
+
+        False, and nothing changed, where something as new is kept or the user was forgotten since. The ids of counted
+        events are not in a profile, so everything up to ``updated_at_ms`` counts as counted from then on.
+        """
+        ...
+
+    async def forgotten_ms(self, user_id: UserId) -> int | None:
+        """When a user asked to be forgotten, as long as that is remembered; None where they did not."""
         ...
 
     async def forget(self, user_id: UserId, *, occurred_at_ms: int) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from config.settings import PeopleSettings, RedisSettings
 from config.vocabulary import ItemId, ModelRef, UserId
 from fusion.index.connection import Argument, Command, RedisConnection, Script
-from fusion.people.checks import check_interaction, check_user_id, highest
+from fusion.people.checks import check_interaction, check_profile, check_user_id, highest
 from fusion.people.decay import add_log2, backward, decayed
 from fusion.people.layout import (
     COVISITS_KEPT,
@@ -19,15 +19,18 @@ from fusion.people.layout import (
     idle_ms,
     is_step,
     pack_profile,
+    pack_restored,
     pack_step,
     profile_direction,
+    touches_of,
     unpack_profile,
     unpack_step,
 )
-from fusion.people.protocol import Interaction, Profile
+from fusion.people.protocol import Interaction, Profile, Sums
 from fusion.people.redis_served import RedisServedStore
 
 _RECORD: Final = Script(Path(__file__).with_name("record.lua"))
+_RESTORE: Final = Script(Path(__file__).with_name("restore.lua"))
 _FORGET: Final = Script(Path(__file__).with_name("forget.lua"))
 
 Scores = dict[ItemId, float]
@@ -125,10 +128,49 @@ class RedisPeopleStore:
             recent=tuple(item_id for item_id, _ in recent),
             updated_at_ms=int(updated_ms),
             steps=tuple(unpack_step(*step) for step in zip(steps[::2], map(int, steps[1::2]), strict=True)),
+            touched_ms=tuple(int(touched) for _, touched in recent),
+            sums=None
+            if vector is None
+            else Sums(total=unpack_profile(vector), strength=float(strength), reference_ms=int(float(reference_ms))),
         )
 
     def _strength(self, amount: float, reference_ms: int, now_ms: int) -> float:
         return decayed(amount, from_ms=reference_ms, to_ms=now_ms, half_life_s=self._people.half_life_s)
+
+    async def restore(self, profiles: Sequence[Profile]) -> list[bool]:
+        """Put profiles back; see ``PeopleStore.restore``."""
+        for profile in profiles:
+            check_profile(profile, self._dims)
+        by_shard: dict[int, list[int]] = {}
+        for place, profile in enumerate(profiles):
+            by_shard.setdefault(self._keys.shard_of(profile.user_id), []).append(place)
+        replies = await asyncio.gather(
+            *(
+                self._connection.ask(_RESTORE.commands([self._restoring(profiles[place]) for place in places]))
+                for places in by_shard.values()
+            )
+        )
+        restored: dict[int, bool] = {}
+        for places, reply in zip(by_shard.values(), replies, strict=True):
+            restored.update(zip(places, map(bool, reply), strict=True))
+        return [restored[place] for place in range(len(profiles))]
+
+    def _restoring(self, profile: Profile) -> tuple[list[str], list[Argument]]:
+        keys = [*self._keys.user(profile.user_id), self._keys.forgotten(profile.user_id)]
+        sums: list[Argument] = [b"", 0, 0]
+        if profile.sums is not None:
+            sums = [pack_profile(profile.sums.total), repr(profile.sums.strength), profile.sums.reference_ms]
+        history = dict(zip(profile.recent, profile.touched_ms, strict=True))
+        kept: list[dict[Any, int]] = [history, touches_of(profile), pack_restored(profile.steps)]
+        rows = [value for each in kept for name, at_ms in each.items() for value in (at_ms, name)]
+        head: list[Argument] = [profile.updated_at_ms, str(self._model), *sums, idle_ms(self._people.half_life_s)]
+        return keys, [*head, *map(len, kept), *rows]
+
+    async def forgotten_ms(self, user_id: UserId) -> int | None:
+        """When a user asked to be forgotten; see ``PeopleStore.forgotten_ms``."""
+        check_user_id(user_id)
+        (at_ms,) = await self._connection.ask([("GET", self._keys.forgotten(user_id))])
+        return None if at_ms is None else int(at_ms)
 
     async def forget(self, user_id: UserId, *, occurred_at_ms: int) -> bool:
         """Erase a user; see ``PeopleStore.forget``."""

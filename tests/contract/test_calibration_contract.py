@@ -79,6 +79,16 @@ class TestTables:
         assert await store.write(calibration(2, mean=0.9)) is WriteOutcome.APPLIED
         assert await store.read() == calibration(2, mean=0.9)
 
+    async def test_what_was_lost_is_put_back_unless_something_as_late_is_there(self, store: CalibrationStore) -> None:
+        """Whatever its revision; what was measured later stays."""
+        assert await store.restore(calibration(7)) is WriteOutcome.APPLIED
+        assert await store.read() == calibration(7)
+
+        for revision in (6, 7):
+            assert await store.restore(calibration(revision, mean=0.9)) is WriteOutcome.STALE
+        assert await store.read() == calibration(7)
+        assert await store.write(calibration(8, mean=0.9)) is WriteOutcome.APPLIED
+
 
 class TestClaims:
     """One worker measures at a time."""

@@ -8,7 +8,7 @@ import pytest
 
 from config.errors import Misconfigured, Reason, RejectEvent
 from config.settings import RedisSettings
-from config.vocabulary import ItemId, Modality
+from config.vocabulary import ItemId, Modality, Version
 from fusion.index.layout import fused_vector
 from fusion.index.memory_index import MemoryVectorIndex
 from fusion.index.protocol import FUSED, Item, VectorIndex, VectorSearch, WriteOutcome
@@ -128,6 +128,15 @@ class TestWriting:
         """A deletion may overtake its item."""
         assert await index.write([tombstone("a", at_ms=2000)]) == [WriteOutcome.APPLIED]
         assert await index.write([item("a", at_ms=1000)]) == [WriteOutcome.STALE]
+
+    async def test_versions_are_known_of_deletions_too(self, index: VectorIndex) -> None:
+        """A deletion has a version, which decides over writes that come late; the unknown has none."""
+        await index.write([item("a", at_ms=1000, offset=3), tombstone("b", at_ms=2000, offset=4)])
+
+        wanted = [ItemId("a"), ItemId("b"), ItemId("c")]
+
+        assert await index.versions(wanted) == {ItemId("a"): Version(1000, 3), ItemId("b"): Version(2000, 4)}
+        assert await index.versions([]) == {}
 
     async def test_outcomes_keep_the_order_of_the_changes(self, index: VectorIndex) -> None:
         """One outcome a change, in order, the same item twice included."""

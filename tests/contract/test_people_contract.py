@@ -1,6 +1,7 @@
 """What every people store does, whatever it is made of."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
@@ -11,7 +12,7 @@ from config.errors import Misconfigured, RejectEvent
 from config.settings import PeopleSettings, RedisSettings
 from config.vocabulary import Action, ItemId, UserId
 from fusion.people.memory_store import MemoryPeopleStore
-from fusion.people.protocol import Interaction, PeopleStore, Step
+from fusion.people.protocol import Interaction, PeopleStore, Profile, Step, Sums
 from fusion.people.redis_store import RedisPeopleStore
 from tests.fusion_builders import DIMS, MODEL, unit
 
@@ -266,6 +267,89 @@ class TestForgetting:
         """The wish may overtake the interactions."""
         assert await store.forget(ANN, occurred_at_ms=NOW_MS) is False
         assert await store.record([act("1")]) == [False]
+
+
+class TestRestoring:
+    """What a loss took comes back from what was read before."""
+
+    async def before(self, store: PeopleStore) -> Profile:
+        """Ann's profile after some actions, the store empty of her afterwards as after a loss."""
+        await store.record(
+            [
+                act("1", "a", occurred_at_ms=NOW_MS - HOUR_MS),
+                act("2", "b", weight=-2.0, session_id="s"),
+                act("3", "c", weight=0.5),
+                act("4", "d", weight=0.0, action=Action.IMPRESSION),
+            ]
+        )
+        profile = await store.profile(ANN, now_ms=NOW_MS)
+        assert profile is not None
+        await store.forget(ANN, occurred_at_ms=NOW_MS - 2 * HOUR_MS)
+        return profile
+
+    async def test_it_comes_back_as_it_was(self, store: PeopleStore) -> None:
+        """Vector and sums bit for bit, history, steps with their order, times."""
+        before = await self.before(store)
+
+        assert await store.restore([before]) == [True]
+
+        after = await store.profile(ANN, now_ms=NOW_MS)
+        assert after is not None
+        assert before.sums is not None
+        assert after.sums is not None
+        assert after.sums.total.tobytes() == before.sums.total.tobytes()
+        np.testing.assert_array_equal(after.vector, before.vector)
+        assert replace(after, vector=None, sums=None) == replace(before, vector=None, sums=None)
+
+    async def test_what_was_counted_counts_no_second_time(self, store: PeopleStore) -> None:
+        """The ids are lost, so time decides; what is newer counts, from the sums that were."""
+        before = await self.before(store)
+        await store.restore([before])
+
+        assert await store.record([act("2", "b"), act("3", "c"), act("9", "a", occurred_at_ms=NOW_MS + 1)]) == [
+            False,
+            False,
+            True,
+        ]
+        after = await store.profile(ANN, now_ms=NOW_MS + 1)
+        assert after is not None
+        assert after.strength == pytest.approx(before.strength + 1.0, rel=1e-6)
+        assert after.recent[0] == "a"
+
+    async def test_what_is_as_new_stays(self, store: PeopleStore) -> None:
+        """A second rebuild changes nothing, and neither does one that comes after newer actions."""
+        before = await self.before(store)
+        await store.restore([before])
+        assert await store.restore([before]) == [False]
+        await store.record([act("9", "a", occurred_at_ms=NOW_MS + 1)])
+        assert await store.restore([before]) == [False]
+
+    async def test_the_forgotten_do_not_come_back(self, store: PeopleStore) -> None:
+        """A snapshot from before the wish is refused; the wish's time can be asked for."""
+        before = await self.before(store)
+        assert await store.forgotten_ms(BOB) is None
+        await store.forget(ANN, occurred_at_ms=NOW_MS)
+
+        assert await store.restore([before]) == [False]
+        assert await store.profile(ANN, now_ms=NOW_MS) is None
+        assert await store.forgotten_ms(ANN) == NOW_MS
+
+    async def test_a_cold_user_comes_back_cold(self, store: PeopleStore) -> None:
+        """With a history and no taste."""
+        await store.record([act("1", vector=None, weight=0.0)])
+        cold = await store.profile(ANN, now_ms=NOW_MS)
+        assert cold is not None
+        await store.forget(ANN, occurred_at_ms=NOW_MS - 1)
+
+        assert await store.restore([cold]) == [True]
+        assert await store.profile(ANN, now_ms=NOW_MS) == cold
+
+    async def test_a_sum_of_another_length_is_refused(self, store: PeopleStore) -> None:
+        """Two models under one name."""
+        before = await self.before(store)
+        wrong = replace(before, sums=Sums(total=np.ones(3), strength=1.0, reference_ms=0))
+        with pytest.raises(Misconfigured, match="shape"):
+            await store.restore([wrong])
 
 
 class TestTrends:

@@ -11,6 +11,7 @@ from config.vocabulary import QueryId
 from tests.integration.delivery_kit import Ground
 from tests.unit.workers.relevance.logs import interaction, query_event, result_event
 from workers.contracts.topics import Topic
+from workers.operate.children import free_port
 from workers.operate.cli import app
 from workers.relevance.clicks import learn_from, read_clicks
 
@@ -62,3 +63,18 @@ async def test_an_empty_topic_gives_an_empty_file(ground: Ground, tmp_path: Path
 
     assert "0 events" in await export(ground, out, Topic.CONTENT)
     assert out.read_bytes() == b""
+
+
+async def test_a_failed_export_leaves_the_file_before_it(tmp_path: Path) -> None:
+    """No broker answers, and the command ends; yesterday's export is still there, and nothing beside it."""
+    config = tmp_path / "settings.json"
+    config.write_text(json.dumps({"kafka": {"bootstrap_servers": f"127.0.0.1:{free_port()}"}}), encoding="utf-8")
+    folder = tmp_path / "exports"
+    folder.mkdir()
+    (folder / "log.jsonl").write_text("yesterday", encoding="utf-8")
+
+    words = ["--config", str(config), "export", "events", "queries", "--out", str(folder / "log.jsonl")]
+    done = await asyncio.to_thread(CliRunner().invoke, app, words)
+
+    assert done.exit_code != 0
+    assert {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()} == {"log.jsonl": "yesterday"}

@@ -140,6 +140,23 @@ TAG_COUNTS: dict[str, Any] = {
     "watermark": "2026-05-01T12:04:10.250Z",
 }
 
+MODEL_CALIBRATION: dict[str, Any] = {
+    "occurred_at": "2026-05-01T12:05:00Z",
+    "model": "builtin@2",
+    "revision": 3,
+    "tables": [
+        {
+            "measured_at_ms": 1777637100000,
+            "effective_at_ms": 1777637130000,
+            "items": {"text": 1857, "image": 1857},
+            "backgrounds": [
+                {"query": "text", "item": "text", "mean": 0.212, "std": 0.104},
+                {"query": "text", "item": "image", "mean": 0.031, "std": 0.087},
+            ],
+        }
+    ],
+}
+
 DEAD_LETTER: dict[str, Any] = {
     "occurred_at": "2026-05-01T12:00:01Z",
     "role": "content",

@@ -13,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 from config.describe import settings_page
 from workers.contracts import examples
 from workers.contracts.base import SCHEMA_VERSION, Event
+from workers.contracts.calibration import MODEL_CALIBRATIONS, ModelCalibration
 from workers.contracts.content import CONTENT_EVENTS, ContentDelete, ContentUpsert
 from workers.contracts.dead_letter import DEAD_LETTERS, DeadLetter
 from workers.contracts.interaction import INTERACTION_EVENTS, Interaction, UserForget
@@ -102,6 +103,14 @@ CHANNELS = (
         summary="Compacted: items of each window of event time by label, one record a partition of the content topic.",
         adapter=TAG_COUNTS,
         messages={TagCounts: examples.TAG_COUNTS},
+    ),
+    Channel(
+        topic=Topic.CALIBRATION,
+        action="send",
+        key="model",
+        summary="Compacted: the measured backgrounds of similarities that all query workers calibrate with.",
+        adapter=MODEL_CALIBRATIONS,
+        messages={ModelCalibration: examples.MODEL_CALIBRATION},
     ),
     Channel(
         topic=Topic.DEAD_LETTERS,

@@ -19,6 +19,7 @@ class Topic(StrEnum):
     VECTORS = "vectors"
     PROFILES = "profiles"
     TAG_COUNTS = "tag-counts"
+    CALIBRATION = "calibration"
     DEAD_LETTERS = "dead-letters"
     REPLAYS = "replays"
 
@@ -36,6 +37,7 @@ class TopicSpec:
         retention_ms: How long a record is kept; -1 for ever.
         segment_ms: How long the broker appends to one file, which it compacts only once it is done with it; the
             broker's own choice when None.
+        deletions_ms: How long compaction leaves the records that end a key; the broker's own choice (a day) when None.
     """
 
     name: str
@@ -45,6 +47,7 @@ class TopicSpec:
     retention_ms: int
     max_message_bytes: int
     segment_ms: int | None = None
+    deletions_ms: int | None = None
 
     def config(self) -> dict[str, str]:
         """Topic configuration in the broker's own terms."""
@@ -55,10 +58,12 @@ class TopicSpec:
             kept["retention.ms"] = str(self.retention_ms)
         if self.segment_ms is not None:
             kept["segment.ms"] = str(self.segment_ms)
+        if self.deletions_ms is not None:
+            kept["delete.retention.ms"] = str(self.deletions_ms)
         return kept | {"max.message.bytes": str(self.max_message_bytes)}
 
 
-_COMPACTED = frozenset({Topic.VECTORS, Topic.PROFILES, Topic.TAG_COUNTS, Topic.REPLAYS})
+_COMPACTED = frozenset({Topic.VECTORS, Topic.PROFILES, Topic.TAG_COUNTS, Topic.CALIBRATION, Topic.REPLAYS})
 # Results are read at once by whoever asked; content is what `reindex` reads, so it is kept for ever.
 _RETENTION_MS = {
     Topic.CONTENT: -1,
@@ -71,6 +76,8 @@ _RETENTION_MS = {
 }
 # A content worker reads what it counted before, and windows that are open get a record a second: an hour of them.
 _SEGMENT_MS = {Topic.TAG_COUNTS: DAY_MS // 24}
+# A rebuild restores what is deleted too: against events that come so much later than a newer deletion of their item.
+_DELETIONS_MS = {Topic.VECTORS: 30 * DAY_MS}
 
 # Base64 makes bytes a third larger and a dead letter wraps the original once more.
 _WRAPPING_FACTOR = 2
@@ -87,6 +94,7 @@ def topic_specs(settings: KafkaSettings) -> list[TopicSpec]:
             retention_ms=_RETENTION_MS.get(topic, -1),
             max_message_bytes=settings.max_event_bytes * (_WRAPPING_FACTOR if topic is Topic.DEAD_LETTERS else 1),
             segment_ms=_SEGMENT_MS.get(topic),
+            deletions_ms=_DELETIONS_MS.get(topic),
         )
         for topic in Topic
     ]

@@ -1,11 +1,13 @@
 """Records of the compacted ``vectors`` topic: an item's aligned vectors, from which an empty index is refilled.
 
-The key is the ``item_id``; a deleted item ends as a record without value, which compaction then removes.
+The key is the ``item_id``; a deleted item ends as a record without value, which compaction removes in time. Its version
+is in the header ``version``, so that whoever refills an index refuses what is older than the deletion.
 """
 
 import base64
-from collections.abc import Sequence
-from typing import Annotated, Self
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,11 @@ from config.vocabulary import Attributes, ItemId, Modality, ModelRef, Version
 from fusion.index.protocol import Segment
 from workers.contracts.attributes import AttributeName, AttributeValue
 from workers.contracts.base import Event, Wire, WireItemId
+
+VERSION_HEADER: Final = "version"
+"""Header of a deletion: event time in milliseconds, a colon, the offset."""
+
+_VERSION = re.compile(rb"(-?\d{1,19}):(\d{1,19})")
 
 PackedVector = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]+={0,2}$")]
 """A vector's float32 numbers, little-endian, as base64."""
@@ -147,3 +154,14 @@ class ItemVectors(Event):
 
 ITEM_VECTORS: TypeAdapter[ItemVectors] = TypeAdapter(ItemVectors)
 """Reads a record of the vectors topic."""
+
+
+def deletion_headers(version: Version) -> dict[str, bytes]:
+    """Headers of the record without value that ends a deleted item."""
+    return {VERSION_HEADER: f"{version.occurred_at_ms}:{version.offset}".encode()}
+
+
+def deletion_version(headers: Mapping[str, bytes]) -> Version | None:
+    """Read them; None where there is no version, or something that is none."""
+    found = _VERSION.fullmatch(headers.get(VERSION_HEADER, b""))
+    return None if found is None else Version(int(found[1]), int(found[2]))

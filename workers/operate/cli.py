@@ -13,6 +13,7 @@ from workers.operate import (
     cli_model,
     cli_publish,
     cli_query,
+    cli_rebuild,
     cli_servers,
     cli_summarize,
     cli_tags,
@@ -52,8 +53,8 @@ def _global_options(
 
 
 for _module in (
-    cli_servers, cli_publish, cli_query, cli_summarize, cli_tags, cli_admin, cli_model, cli_behaviour, cli_letters,
-    cli_letters_change,
+    cli_servers, cli_publish, cli_query, cli_summarize, cli_tags, cli_admin, cli_rebuild, cli_model, cli_behaviour,
+    cli_letters, cli_letters_change,
 ):  # fmt: skip
     _module.register(app)
 

@@ -14,6 +14,7 @@ from workers.contracts.topics import Topic
 from workers.operate.bars import Bars
 from workers.operate.cli_options import settings_of
 from workers.operate.console import Commands, output, progress_console
+from workers.operate.whole_file import whole_file
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -38,7 +39,7 @@ def events(
 ) -> None:
     """Write all events that topics hold now, such as 'queries results interactions' for 'train fusion'."""
     settings = settings_of(ctx)
-    with Bars() as tell, out.open("wb") as file:
+    with Bars() as tell, whole_file(out) as file:
         written, passed_over = asyncio.run(_write_events(settings, topics, file, tell))
     output().print(f"{out}: {written} events")
     if passed_over:
@@ -92,10 +93,10 @@ def joined(
 async def _write_joined(settings: "Settings", out: Path) -> int:
     count = 0
     async with _store(settings) as store:
-        with out.open("w", encoding="utf-8") as file:
+        with whole_file(out) as file:
             async for served in store.everything():
                 for line in joined_lines(served):
-                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                    file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
                     count += 1
     return count
 

@@ -1,79 +1,59 @@
-"""What a topic holds at this moment, record by record, in no consumer group."""
+"""What a topic holds at this moment, for commands: record by record, from a moment or a place on, or one alone."""
 
-import itertools
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
 
 from config.errors import Misconfigured
 from config.settings import KafkaSettings
 from workers.contracts.topics import Topic
-from workers.operate.connections import broker_errors, client_options
+from workers.operate.connections import broker_errors
+from workers.streams.open_topic import NoSuchTopic, OpenTopic, PastRecord, ignore, open_topic
 
-_POLL_MS = 500
-_FETCH_WAIT_MS = 50
-
-
-class NoSuchTopic(Misconfigured):
-    """The broker can be reached and has no such topic."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PastRecord:
-    """One record; ``value`` is None where it erases its key, ``at_ms`` is the broker's time since 1970."""
-
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: Mapping[str, bytes]
-    at_ms: int
-
-
-def _ignore(read: int, total: int) -> None:
-    """Nobody watches."""
+__all__ = ["NoSuchTopic", "PastRecord", "ends_of", "past_batches", "past_record", "past_records", "stretches_before"]
 
 
 async def past_records(
     settings: KafkaSettings,
     topic: Topic,
-    tell: Callable[[int, int], object] = _ignore,
+    tell: Callable[[int, int], object] = ignore,
     *,
     since_ms: int | None = None,
     starts: Mapping[int, int] | None = None,
 ) -> AsyncIterator[PastRecord]:
-    """Read up to where the topic ends now; each partition in order, the partitions mixed.
+    """Read up to where the topic ends now, and some of what comes meanwhile; each partition in order, mixed.
 
     Args:
         settings: Where the broker is.
         topic: Which one.
-        tell: Called with records read and records in all.
+        tell: Called with offsets done and offsets in all.
         since_ms: Begin each partition at its first record that is not older; at its beginning when None.
         starts: Read these partitions alone, each from this offset.
 
     Raises:
         Misconfigured: The broker cannot be reached, or has no such topic.
     """
-    async with _consumer(settings, topic) as (consumer, partitions):
-        wanted = [each for each in partitions if starts is None or each.partition in starts]
-        begins, ends = await consumer.beginning_offsets(wanted), await consumer.end_offsets(wanted)
+    async for batch in past_batches(settings, topic, tell, since_ms=since_ms, starts=starts):
+        for record in batch:
+            yield record
+
+
+async def past_batches(
+    settings: KafkaSettings,
+    topic: Topic,
+    tell: Callable[[int, int], object],
+    *,
+    since_ms: int | None = None,
+    starts: Mapping[int, int] | None = None,
+) -> AsyncGenerator[list[PastRecord]]:
+    """The same, as many records at once as have arrived, up to 512; ``tell`` hears of a batch once it is done with."""
+    async with _opened(settings, topic) as opened:
+        begins, ends = await opened.begins(), await opened.ends()
         if since_ms is not None:
-            begins = await _first_since(consumer, since_ms, begins, ends)
+            begins = await opened.first_since(since_ms)
         if starts is not None:
-            begins = {each: max(begin, starts[each.partition]) for each, begin in begins.items()}
-        left = {each for each in wanted if ends[each] > begins[each]}
-        total, read = sum(ends[each] - begins[each] for each in left), 0
-        consumer.assign(list(left))
-        for each in left:
-            consumer.seek(each, begins[each])
-        while left:
-            batches = await consumer.getmany(timeout_ms=_POLL_MS)
-            for record in itertools.chain.from_iterable(batches.values()):
-                read += 1
-                yield _past(record)
-            tell(min(read, total), total)
-            left = {each for each in left if await consumer.position(each) < ends[each]}
+            begins = {each: max(begin, starts[each]) for each, begin in begins.items() if each in starts}
+        async for batch in opened.batches(begins, ends, tell):
+            yield batch
 
 
 async def past_record(settings: KafkaSettings, topic: Topic, *, partition: int, offset: int) -> PastRecord:
@@ -83,36 +63,30 @@ async def past_record(settings: KafkaSettings, topic: Topic, *, partition: int, 
         Misconfigured: There is none at this place, any more or yet.
     """
     name = topic.named(settings.topic_prefix)
-    async with _consumer(settings, topic) as (consumer, partitions):
-        [*found] = [each for each in partitions if each.partition == partition]
-        if not found:
-            raise Misconfigured(f"{name} has no partition {partition}: it has {len(partitions)}, from 0 on")
-        [begin], [end] = (
-            (await consumer.beginning_offsets(found)).values(),
-            (await consumer.end_offsets(found)).values(),
-        )
-        if begin <= offset < end:
-            consumer.assign(found)
-            consumer.seek(found[0], offset)
-            while await consumer.position(found[0]) <= offset:
-                for record in (await consumer.getmany(timeout_ms=_POLL_MS, max_records=1)).get(found[0], ()):
+    async with _opened(settings, topic) as opened:
+        if partition not in opened.partitions:
+            raise Misconfigured(f"{name} has no partition {partition}: it has {len(opened.partitions)}, from 0 on")
+        begin, end = (await opened.begins())[partition], (await opened.ends())[partition]
+        if begin <= offset and begin < end:
+            # The embedded broker counts of its last batch of records only the first one.
+            async for batch in opened.batches({partition: min(offset, end - 1)}, {partition: end}):
+                for record in batch:
                     if record.offset == offset:
-                        return _past(record)
-        raise Misconfigured(
-            f"{name} holds no record at {partition}:{offset}: its offsets there are {begin} to {end - 1}"
-        )
+                        return record
+        holds = f"its offsets there are {begin} to {end - 1}" if end > begin else "it holds nothing there"
+        raise Misconfigured(f"{name} has no record at {partition}:{offset}: {holds}")
 
 
 async def ends_of(settings: KafkaSettings, topics: Sequence[Topic]) -> dict[tuple[Topic, int], int]:
-    """The offset that the next record of each partition of these topics will get.
+    """The offset that the next record of each partition of these topics will get, or one a little smaller.
 
     Raises:
         Misconfigured: The broker cannot be reached, or a topic is missing.
     """
     ends: dict[tuple[Topic, int], int] = {}
     for topic in topics:
-        async with _consumer(settings, topic) as (consumer, partitions):
-            ends |= {(topic, each.partition): end for each, end in (await consumer.end_offsets(partitions)).items()}
+        async with _opened(settings, topic) as opened:
+            ends |= {(topic, partition): end for partition, end in (await opened.ends()).items()}
     return ends
 
 
@@ -124,51 +98,14 @@ async def stretches_before(
     Raises:
         Misconfigured: The broker cannot be reached, or has no such topic.
     """
-    async with _consumer(settings, topic) as (consumer, partitions):
-        begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
-        befores = ends if until_ms is None else await _first_since(consumer, until_ms, begins, ends)
-        return {each.partition: (begins[each], befores[each], ends[each]) for each in partitions}
+    async with _opened(settings, topic) as opened:
+        begins, ends = await opened.begins(), await opened.ends()
+        befores = ends if until_ms is None else await opened.first_since(until_ms)
+        return {each: (begins[each], befores[each], ends[each]) for each in opened.partitions}
 
 
 @asynccontextmanager
-async def _consumer(settings: KafkaSettings, topic: Topic) -> AsyncIterator[tuple[Any, list[Any]]]:
-    """A consumer that is assigned nothing, and the topic's partitions in order."""
-    from aiokafka import AIOKafkaConsumer, TopicPartition
-
-    name = topic.named(settings.topic_prefix)
-    consumer = AIOKafkaConsumer(
-        name, enable_auto_commit=False, fetch_max_wait_ms=_FETCH_WAIT_MS, **client_options(settings)
-    )
+async def _opened(settings: KafkaSettings, topic: Topic) -> AsyncIterator[OpenTopic]:
     with broker_errors(settings):
-        await consumer.start()
-        try:
-            partitions = [TopicPartition(name, each) for each in sorted(consumer.partitions_for_topic(name) or ())]
-            if not partitions:
-                raise NoSuchTopic(f"there is no topic {name}: create it with 'crosscurrent topics create'")
-            consumer.unsubscribe()
-            yield consumer, partitions
-        finally:
-            await consumer.stop()
-
-
-async def _first_since(
-    consumer: Any, since_ms: int, begins: Mapping[Any, int], ends: Mapping[Any, int]
-) -> dict[Any, int]:
-    """Where each partition's first record that is not older lies; its end where there is none."""
-    found = await consumer.offsets_for_times(dict.fromkeys(begins, since_ms))
-    # Apache Kafka answers nothing where there is none, the embedded broker a record from before all time.
-    return {
-        each: place.offset if (place := found.get(each)) is not None and place.timestamp >= since_ms else ends[each]
-        for each in begins
-    }
-
-
-def _past(record: Any) -> PastRecord:
-    return PastRecord(
-        partition=record.partition,
-        offset=record.offset,
-        key=record.key,
-        value=record.value,
-        headers={name: value or b"" for name, value in record.headers},
-        at_ms=record.timestamp,
-    )
+        async with open_topic(settings, topic.named(settings.topic_prefix)) as opened:
+            yield opened

@@ -9,10 +9,9 @@ import numpy as np
 
 from config.errors import Misconfigured
 from config.settings import Settings
-from config.vocabulary import FusionStrategy, ItemId, Modality, QueryKind
+from config.vocabulary import Calibration, FusionStrategy, ItemId, Modality, QueryKind
 from encoders.base import EncoderSet
 from encoders.batching import DeviceBatcher
-from fusion.calibration import Calibration
 from fusion.candidates import Candidates, assemble, found_ids, plan_searches
 from fusion.index.protocol import VectorIndex
 from fusion.learning.examples import Example

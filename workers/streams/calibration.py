@@ -14,10 +14,9 @@ from typing import Final, Protocol
 import numpy as np
 
 from config.errors import CrosscurrentError, Misconfigured
-from config.vocabulary import Modality
+from config.vocabulary import Calibration, Modality
 from encoders.base import Vector
 from fusion.background import estimate_table
-from fusion.calibration import Calibration
 from fusion.index.calibration import QUERIES_KEPT, CalibrationStore, StoredCalibration
 from fusion.index.protocol import VectorIndex, WriteOutcome
 from fusion.recalibration import Timetable, in_effect, is_due, succeed

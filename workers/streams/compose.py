@@ -13,7 +13,6 @@ from config.errors import Misconfigured
 from config.settings import Settings
 from config.vocabulary import ModelRef, Role
 from encoders.identity import identify
-from fusion.calibration import Calibration
 from fusion.index.protocol import VectorIndex
 from workers.contracts.topics import Topic
 from workers.streams.calibration import CalibrationKeeper, FixedCalibration
@@ -135,23 +134,32 @@ async def _embedding(
     if role is Role.CONTENT:
         handler, ledger = await _content(settings, shared, metrics, stack)
         return Parts(handler=handler, index=index, gauges=gauges, ledger=ledger)
-    keeper = _keeper(settings, index, encoders.calibration, metrics, stack)
+    keeper = _keeper(settings, shared, metrics, stack)
     handler = _queries(settings, shared | {"calibration": keeper or FixedCalibration(encoders.calibration)}, stack)
     return Parts(handler=handler, index=index, gauges=gauges, calibration=keeper)
 
 
 def _keeper(
-    settings: Settings, index: VectorIndex, prior: Calibration, metrics: Metrics, stack: AsyncExitStack
+    settings: Settings, shared: dict[str, Any], metrics: Metrics, stack: AsyncExitStack
 ) -> CalibrationKeeper | None:
     """Who keeps the table that all query workers share; None where the model's own is to stand."""
     from fusion.index.redis_calibration import RedisCalibrationStore
+    from workers.streams.calibration_topic import KafkaCalibrationHistory, KeptCalibrationStore
 
     if settings.query.calibration_refresh_s == 0:
         return None
+    index, topic = shared["index"], Topic.CALIBRATION.named(settings.kafka.topic_prefix)
     store = RedisCalibrationStore(settings.redis, index.model, index.dims)
     stack.push_async_callback(store.close)
-    refresh_s = settings.query.calibration_refresh_s
-    return CalibrationKeeper(index=index, store=store, prior=prior, refresh_s=refresh_s, metrics=metrics)
+    history = KafkaCalibrationHistory(settings.kafka, topic)
+    kept = KeptCalibrationStore(store, model=index.model, history=history, publisher=shared["publisher"], topic=topic)
+    return CalibrationKeeper(
+        index=index,
+        store=kept,
+        prior=shared["batcher"].encoders.calibration,
+        refresh_s=settings.query.calibration_refresh_s,
+        metrics=metrics,
+    )
 
 
 async def _content(

@@ -26,7 +26,7 @@ from workers.contracts.interaction import (
     UserForget,
 )
 from workers.contracts.parse import parse_event
-from workers.contracts.profiles import UserProfile
+from workers.contracts.profiles import UserProfile, forgotten_headers
 from workers.streams.encoding import mean_direction
 from workers.streams.records import Done, Outcome, Publisher, Record, Refused
 from workers.streams.timing import check_key, event_time_ms, now_ms
@@ -186,10 +186,12 @@ class InteractionHandler:
         """Send the user's profile as it is now; a forgotten one ends as a record without value."""
         time_ms = now_ms()
         profile = await self._people.profile(user_id, now_ms=time_ms)
-        snapshot = None
-        if profile is not None:
-            as_of = datetime.fromtimestamp(time_ms / 1000, UTC)
-            snapshot = UserProfile.of(profile, self._index.model, as_of).to_bytes()
+        if profile is None:
+            headers = forgotten_headers(await self._people.forgotten_ms(user_id))
+            await self._publisher.send(self._topic, key=user_id.encode(), value=None, headers=headers)
+            return
+        as_of = datetime.fromtimestamp(time_ms / 1000, UTC)
+        snapshot = UserProfile.of(profile, self._index.model, as_of).to_bytes()
         await self._publisher.send(self._topic, key=user_id.encode(), value=snapshot)
 
 

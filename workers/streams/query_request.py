@@ -4,10 +4,9 @@ from collections.abc import Collection, Sequence
 
 from config.errors import Reason, RejectEvent
 from config.settings import PeopleSettings, QuerySettings
-from config.vocabulary import Modality, ModelRef, QueryKind, RecommendSignal, Similarity
+from config.vocabulary import Calibration, Modality, ModelRef, QueryKind, RecommendSignal, Similarity
 from encoders.base import DimensionWeights
 from fusion.attention_weights import FusionWeights
-from fusion.calibration import Calibration
 from fusion.recommend import RecommendOptions
 from fusion.recommend_sources import SequenceModel
 from fusion.request import QueryPart, RankingRequest

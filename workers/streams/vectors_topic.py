@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from config.errors import RejectEvent
 from config.vocabulary import ItemId
 from fusion.index.protocol import Item, Tombstone, VectorIndex
-from workers.contracts.vectors import ItemVectors
+from workers.contracts.vectors import ItemVectors, deletion_headers
 from workers.streams.records import Publisher
 from workers.streams.together import together
 
@@ -55,8 +55,12 @@ class VectorsTopic:
         if not stale:
             return
         versions = {change.item_id: change.version for change in sorted(stale, key=lambda one: one.version)}
+        # A deletion goes out with its own version: that of the stale write would let through what lies in between. Read
+        # first, so that an item written meanwhile is not taken for deleted; one of which nothing is known (the index
+        # was emptied) stays on the topic as it is.
+        known = await self._index.versions(list(versions))
         held = await self._index.fetch_whole(list(versions))
-        absent = [Tombstone(item_id=item_id, version=versions[item_id]) for item_id in versions if item_id not in held]
+        absent = [Tombstone(item_id=each, version=known[each]) for each in known if each not in held]
         other = [item for item_id, item in held.items() if item.version != versions[item_id]]
         mending: list[Change] = [*absent, *other]
         await together(self._send(change) for change in mending)
@@ -64,7 +68,8 @@ class VectorsTopic:
     async def _send(self, change: Change) -> None:
         key = change.item_id.encode()
         if isinstance(change, Tombstone):
-            await self._publisher.send(self._name, key=key, value=None)
+            headers = deletion_headers(change.version)
+            await self._publisher.send(self._name, key=key, value=None, headers=headers)
             return
         record = ItemVectors.of(
             change.item_id,

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from config.errors import Misconfigured
-from config.vocabulary import Background, Modality
+from config.vocabulary import Background, Calibration, Modality
 from encoders.alignment.dimension_weights import learn_weights
 from encoders.base import DimensionWeights
 from encoders.builtin.artifacts import load_image_tower, load_manifest, save_manifest
@@ -35,10 +35,9 @@ from encoders.builtin.training.place_stage import town_vectors
 from encoders.builtin.training.sensor_stage import feature_rows, reading_vectors
 from encoders.builtin.training.weather_data import KINDS, weather_set
 from encoders.progress import track
-from encoders.vectors import unit_rows
+from encoders.vectors import weighted_rows
 
 Vectors = NDArray[np.float32]
-Calibration = dict[tuple[Modality, Modality], Background]
 FULL_SCALE = 32_768.0
 WEATHER_SERIES: Final = 320
 WEATHER_SEED: Final = 1
@@ -59,7 +58,7 @@ class Sample:
 
     def scaled(self, weights: NDArray[np.float64]) -> "Sample":
         """Return vectors whose cosine is the weighted cosine of these."""
-        return Sample(self.owners, unit_rows(self.vectors * np.sqrt(weights)))
+        return Sample(self.owners, weighted_rows(self.vectors, weights))
 
 
 def calibrate(out: Path, cache: Path = DEFAULT_CACHE, corpus: Path | None = None) -> Calibration:

@@ -8,7 +8,7 @@ from encoders.builtin.training.speech_engines import ESPEAK, FESTIVAL, FLITE, Ut
 
 SPEED_WPM: Final = (110, 200)
 PITCH: Final = (25, 75)
-FLITE_SHARE: Final = 0.35  # of English takes
+FLITE_SHARE: Final = 0.5  # of English takes
 
 ACCENTS: Final = ("en-us", "en-gb", "en-gb-x-rp", "en-029", "en-us-nyc", "en-gb-x-gbclan", "en-gb-x-gbcwmd")
 MANDARIN: Final = "cmn"

@@ -39,7 +39,7 @@ class Phrase:
     language: str = "en"
 
 
-def name_phrases(concepts: Sequence[Concept], takes: int = 8) -> list[Phrase]:
+def name_phrases(concepts: Sequence[Concept], takes: int = 14) -> list[Phrase]:
     """Return every concept's English name; a flag's also as its country alone."""
     names = [Phrase(text=one.names["en"], concept=i, takes=takes) for i, one in enumerate(concepts)]
     countries = [
@@ -50,7 +50,7 @@ def name_phrases(concepts: Sequence[Concept], takes: int = 8) -> list[Phrase]:
     return names + countries
 
 
-def keyword_phrases(concepts: Sequence[Concept], takes: int = 2) -> list[Phrase]:
+def keyword_phrases(concepts: Sequence[Concept], takes: int = 4) -> list[Phrase]:
     """Return every English keyword that is a word and no concept's name: it teaches sounds and their meaning."""
     names = {concept.names["en"].casefold() for concept in concepts}
     words = {word for concept in concepts for word in concept.keywords["en"] if word.casefold() not in names}
@@ -58,7 +58,7 @@ def keyword_phrases(concepts: Sequence[Concept], takes: int = 2) -> list[Phrase]
     return [Phrase(text=word, takes=takes) for word in kept]
 
 
-def photograph_phrases(takes: int = 2) -> list[Phrase]:
+def photograph_phrases(takes: int = 3) -> list[Phrase]:
     """Return the names of ImageNet's classes, so that photographs are found by voice too.
 
     Raises:

@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from encoders.builtin.artifacts import BUILTIN_DIMS, load_manifest, save_manifest, save_module
-from encoders.builtin.speech import WEIGHTS_FILE, MelFrontEnd, SpeechBackbone, SpeechHead, SpeechTower
+from encoders.builtin.speech import WEIGHTS_FILE, MelFrontEnd, SpeechBackbone, SpeechTower
+from encoders.builtin.speech_head import SpeechHead
 from encoders.builtin.training.embeddings import embed_texts, embed_vendors
 from encoders.builtin.training.emoji import Concept, load_concepts
 from encoders.builtin.training.packages import DEFAULT_CACHE
@@ -30,6 +31,7 @@ from encoders.builtin.training.speech_data import (
     OTHER_MAKE,
     VARIANTS,
 )
+from encoders.builtin.training.speech_distort import change_timbre, hide_slots, warped_places
 from encoders.builtin.training.speech_features import SpokenFeatures, join_features, spoken_features
 from encoders.builtin.training.speech_phrases import (
     NOT_A_CONCEPT,
@@ -44,7 +46,6 @@ from encoders.builtin.training.speech_phrases import (
 from encoders.progress import track
 
 BATCH: Final = 256
-CHUNK: Final = 1_024
 LEARNING_RATE: Final = 2e-3
 WEIGHT_DECAY: Final = 0.05
 DROPOUT: Final = 0.2
@@ -54,12 +55,14 @@ WHOLE: Final = ("head.keys", "head.values")
 NOTICE_FILE: Final = "NOTICE-speech.txt"
 CARD_SECTION: Final = """\
 Front end and backbone are Google's speech embedding (Apache-2.0), converted to torch and frozen; it looks at 0.8 s of
-speech every 80 ms. The head, trained here, stretches that sequence to sixteen steps, recognises which known phrases it
-may be, and answers with the mean of their vectors, weighted by how well they fit. It was trained on {phrases:,} English
-and Chinese phrases (names of emoji, their keywords, names of photographed things) in {utterances:,} utterances: English
-by espeak-ng in {accents} accents and {variants} voice variants and by flite in {recorded} voices made from people's
-recordings (CMU Arctic: {recorded_voices}), Mandarin by espeak-ng in {variants} variants; in many speeds and pitches,
-with throats of other lengths, echo, noise and telephone bands; for {epochs} passes from seed {seed}.
+speech every 80 ms. The head, trained here, mixes neighbouring steps by two convolutions, stretches that sequence to
+sixteen steps, recognises which known phrases it may be, and answers with the mean of their vectors, weighted by how
+well they fit. It was trained on {phrases:,} English and Chinese phrases (names of emoji, their keywords, names of
+photographed things) in {utterances:,} utterances: English by espeak-ng in {accents} accents and {variants} voice
+variants and by flite in {recorded} voices made from people's recordings (CMU Arctic: {recorded_voices}), Mandarin by
+espeak-ng in {variants} variants; in many speeds and pitches, with throats of other lengths, echo, noise and telephone
+bands, and in every pass with sounds of other lengths within a word, another timbre, and parts left out; for {epochs}
+passes from seed {seed}.
 
 Never heard in training, and used to measure: {held_out_voices}. The head's design, its sharpness and its phrases were
 chosen by what these voices showed, so what they measure is somewhat too good.
@@ -85,7 +88,7 @@ class Targets:
 
 
 def train_speech(
-    out: Path, cache: Path = DEFAULT_CACHE, seed: int = 0, *, vendors: Sequence[str], epochs: int = 12
+    out: Path, cache: Path = DEFAULT_CACHE, seed: int = 0, *, vendors: Sequence[str], epochs: int = 15
 ) -> None:
     """Train the speech tower against the image tower and text head in ``out`` and write it beside them.
 
@@ -191,7 +194,8 @@ def fit_head(spoken: SpokenFeatures, targets: Targets, *, seed: int, epochs: int
     count, dims = targets.values.shape
     head = SpeechHead(dims=dims, phrases=count, dropout=DROPOUT)
     head.values.copy_(targets.values)
-    inputs, phrases = standardise(head, spoken), torch.from_numpy(spoken.phrases)
+    standardise(head, spoken)
+    phrases = torch.from_numpy(spoken.phrases)
     batches = len(spoken) // BATCH
     optimiser = torch.optim.AdamW(head.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -200,7 +204,7 @@ def fit_head(spoken: SpokenFeatures, targets: Targets, *, seed: int, epochs: int
     head.train()
     for _ in track(range(epochs), "train the speech head"):
         for rows in rng.permutation(len(spoken))[: batches * BATCH].reshape(batches, BATCH):
-            heard = inputs[rows].float()
+            heard = distorted(head, *spoken.pad(rows))
             fits = head.match(heard + INPUT_NOISE * torch.randn_like(heard))
             loss = speech_loss(fits, phrases[rows], targets.concepts)
             optimiser.zero_grad()
@@ -210,15 +214,17 @@ def fit_head(spoken: SpokenFeatures, targets: Targets, *, seed: int, epochs: int
     return head.eval()
 
 
-def standardise(head: SpeechHead, spoken: SpokenFeatures) -> Tensor:
-    """Set a head's mean and scale from the spoken features, and return all inputs (n, inputs) in half precision."""
+def standardise(head: SpeechHead, spoken: SpokenFeatures) -> None:
+    """Set a head's mean and scale from the spoken features."""
     values = spoken.values.astype(np.float32)
     head.mean.copy_(torch.from_numpy(values.mean(axis=0)))
     head.scale.copy_(torch.from_numpy(values.std(axis=0)))
-    starts = range(0, len(spoken), CHUNK)
-    parts = [np.arange(start, min(start + CHUNK, len(spoken))) for start in starts]
-    with torch.no_grad():
-        return torch.cat([head.normalise(*spoken.pad(rows)).half() for rows in parts])
+
+
+def distorted(head: SpeechHead, features: Tensor, steps: Tensor) -> Tensor:
+    """Return what a head hears (n, inputs) of utterances said by somebody a little different in each pass."""
+    heard = head.normalise(change_timbre(features, head.scale), steps, warped_places(len(features)))
+    return hide_slots(heard)
 
 
 def speech_loss(fits: Tensor, phrases: Tensor, concepts: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from encoders.builtin import speech
-from encoders.builtin.speech import SLOTS, SpeechTower, cut_windows, trim_silence, warp_features
+from encoders.builtin.speech import SpeechTower, cut_windows, trim_silence
+from encoders.builtin.speech_head import FEATURES, SLOTS, SpeechHead, warp_features
 
 RATE = speech.SAMPLE_RATE_HZ
 
@@ -126,8 +127,8 @@ def test_impossible_lengths_are_refused(tower: SpeechTower, length: int) -> None
 
 def test_time_is_normalised() -> None:
     """A ramp said fast, slowly or beside a longer neighbour is the same ramp over sixteen slots, nearly end to end."""
-    ramp = torch.linspace(0, 1, 40)[None, :, None].expand(2, 40, speech.FEATURES)
-    short = torch.zeros(1, 40, speech.FEATURES)
+    ramp = torch.linspace(0, 1, 40)[None, :, None].expand(2, 40, FEATURES)
+    short = torch.zeros(1, 40, FEATURES)
     short[:, :10] = torch.linspace(0, 1, 10)[None, :, None]
 
     slots = warp_features(torch.cat((ramp, short)), torch.tensor([40, 40, 10]))[..., 0]
@@ -139,8 +140,22 @@ def test_time_is_normalised() -> None:
 
 def test_one_step_is_enough() -> None:
     """A clip of a single backbone output fills every slot with it."""
-    features = torch.randn(1, 3, speech.FEATURES)
+    features = torch.randn(1, 3, FEATURES)
 
     slots = warp_features(features, torch.tensor([1]))
 
     assert torch.allclose(slots, features[:, :1].expand_as(slots))
+
+
+def test_steps_behind_a_clip_are_not_heard() -> None:
+    """What a longer row adds behind a clip reaches none of its slots, though steps hear each other."""
+    head = SpeechHead(dims=8, phrases=3)
+    for convolution in head.neighbours:
+        torch.nn.init.normal_(convolution.weight, std=0.1)
+    features, steps = torch.randn(1, 9, FEATURES), torch.tensor([9])
+
+    alone = head.normalise(features, steps)
+    beside = head.normalise(torch.cat((features, torch.randn(1, 30, FEATURES)), dim=1), steps)
+
+    assert torch.allclose(alone, beside, atol=1e-5)
+    assert not torch.allclose(alone[0, :FEATURES], features[0, 0], atol=0.1)  # the convolutions did something

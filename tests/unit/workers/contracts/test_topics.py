@@ -10,7 +10,8 @@ def test_what_is_kept_of_each_topic() -> None:
     size = {"max.message.bytes": "2048"}
     assert configs["cc.content"] == {"retention.ms": "-1"} | size
     assert configs["cc.queries"] == {"retention.ms": "86400000"} | size
-    assert configs["cc.vectors"] == {"cleanup.policy": "compact"} | size
+    assert configs["cc.vectors"] == {"cleanup.policy": "compact", "delete.retention.ms": "2592000000"} | size
+    assert configs["cc.profiles"] == {"cleanup.policy": "compact"} | size
     assert configs["cc.tag-counts"] == {
         "cleanup.policy": "compact,delete", "retention.ms": "2592000000", "segment.ms": "3600000"
     } | size  # fmt: skip

@@ -8,10 +8,17 @@ import pytest
 from pydantic import ValidationError
 
 from config.vocabulary import ItemId, Modality, ModelRef, UserId, Version
-from fusion.people.protocol import Profile
+from fusion.people.protocol import Profile, Step, Sums
 from tests.fusion_builders import frame, passage, stretch, unit
-from workers.contracts.profiles import USER_PROFILES, UserProfile
-from workers.contracts.vectors import ITEM_VECTORS, ItemVectors, pack_vector, unpack_vector
+from workers.contracts.profiles import USER_PROFILES, UserProfile, forgotten_at, forgotten_headers
+from workers.contracts.vectors import (
+    ITEM_VECTORS,
+    ItemVectors,
+    deletion_headers,
+    deletion_version,
+    pack_vector,
+    unpack_vector,
+)
 
 MODEL = ModelRef("deterministic", "1")
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -71,6 +78,31 @@ def test_a_profile_comes_back_bit_for_bit():
     assert np.array_equal(vector, taste)
     cold = Profile(user_id=UserId("u"), vector=None, strength=0, recent=(), updated_at_ms=9)
     assert USER_PROFILES.validate_json(UserProfile.of(cold, MODEL, NOW).to_bytes()).unpacked() is None
+
+
+def test_a_deletion_carries_its_version():
+    """In a header, for the record has no value; what is no version is none."""
+    for version in (Version(1_760_000_000_000, 7), Version(-5, 0)):
+        assert deletion_version(deletion_headers(version)) == version
+    for wrong in ({}, {"version": b""}, {"version": b"1"}, {"version": b"1:-2"}, {"version": b"1:2 "}):
+        assert deletion_version(wrong) is None
+
+
+def test_what_a_profile_is_made_of_comes_back_bit_for_bit():
+    """So that a store that was lost goes on with the same sums, and knows who was forgotten."""
+    sums = Sums(total=np.array([1 / 3, -2e-9]), strength=0.1 + 0.2, reference_ms=7)
+    step = Step(item_id=ItemId("a"), weight=-1.5, occurred_at_ms=9, session_id="s")
+    sent = Profile(
+        user_id=UserId("u"), vector=np.float32([0.6, -0.8]), strength=1.5, recent=(ItemId("a"),), updated_at_ms=9,
+        steps=(step,), touched_ms=(9,), sums=sums,
+    )  # fmt: skip
+    read = USER_PROFILES.validate_json(UserProfile.of(sent, MODEL, NOW).to_bytes()).profile()
+    assert read.sums is not None
+    assert read.sums.total.tobytes() == sums.total.tobytes()
+    assert (read.sums.strength, read.sums.reference_ms) == (sums.strength, 7)
+    assert (read.steps, read.touched_ms, read.recent) == ((step,), (9,), sent.recent)
+    assert forgotten_at(forgotten_headers(-5)) == -5
+    assert forgotten_at(forgotten_headers(None)) is forgotten_at({"forgotten_ms": b"x"}) is None
 
 
 def test_unpacked_vectors_are_little_endian_float32():

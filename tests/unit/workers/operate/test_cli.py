@@ -34,7 +34,7 @@ def test_help_imports_nothing_heavy() -> None:
     "command",
     [
         "demo", "up", "worker", "publish content", "publish interactions", "publish folder", "query", "recommend",
-        "similar", "summarize", "tags", "topics create", "topics list", "schema", "doctor", "train builtin",
+        "similar", "summarize", "tags", "topics create", "topics list", "schema", "doctor", "rebuild", "train builtin",
         "train corpus", "evaluate", "evaluate photos", "evaluate fusion", "evaluate ranking", "evaluate recommend",
         "train fusion", "train sequence", "export joined", "weights show", "weights reset", "evaluate pairs",
         "evaluate heads", "train weights", "train alignment",

@@ -30,7 +30,7 @@ from tests.unit.workers.streams.support import (
     wav,
 )
 from workers.contracts.tag_counts import TAG_COUNTS, TagCounts
-from workers.contracts.vectors import ITEM_VECTORS
+from workers.contracts.vectors import ITEM_VECTORS, deletion_version
 from workers.streams.content import ContentHandler
 from workers.streams.fetch import MediaFetcher
 from workers.streams.memory import MemoryPublisher
@@ -39,6 +39,7 @@ from workers.streams.records import Done, Outcome, Refused
 from workers.streams.tag_books import Windows
 from workers.streams.tag_counter import TagCounter
 from workers.streams.tagging import make_tagger
+from workers.streams.vectors_topic import VectorsTopic
 
 VECTORS = "cc.vectors"
 TAG_COUNTS_TOPIC = "cc.tag-counts"
@@ -266,12 +267,25 @@ async def test_an_older_event_that_arrives_late_changes_nothing():
 
 
 async def test_an_older_event_does_not_bring_a_deleted_item_back():
-    """Neither into the index nor onto the topic."""
+    """Neither into the index nor onto the topic, which ends with the deletion's own version and not the older one's."""
     async with house() as here:
         await here.handle(delete(occurred_at="2026-05-02T00:00:00Z"))
+        deleted = here.publisher.on(VECTORS)[-1]
         assert await here.handle(upsert(occurred_at="2026-05-01T00:00:00Z")) == [Done(label="stale")]
         assert await here.index.fetch([A]) == {}
+        held = (await here.index.versions([A]))[A]
     assert here.publisher.compacted(VECTORS) == {}
+    assert here.publisher.on(VECTORS)[-1] == deleted
+    assert deletion_version(deleted.headers) == held
+
+
+async def test_what_the_index_lost_stays_on_the_topic():
+    """A stale write in an index that is emptied a moment later is no deletion: the topic has what a rebuild needs."""
+    async with house() as here:
+        await here.handle(upsert(occurred_at="2026-05-02T00:00:00Z"))
+        topic = VectorsTopic(VECTORS, here.publisher, index_of())
+        await topic.mend([(await here.index.fetch([A]))[A]])
+    assert ITEM_VECTORS.validate_json(here.publisher.compacted(VECTORS)[b"a"]).item_id == A
 
 
 async def test_a_replay_changes_nothing():
