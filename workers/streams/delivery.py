@@ -7,7 +7,8 @@ Guarantee: at least once, in offset order within a partition. The steps, in this
 2. **Isolate**: a batch that raises anything else, or takes longer than the deadline, is handled one record at a time,
    so that one bad event costs its neighbours nothing. The record that raises alone is refused as ``internal``.
 3. **Settle**: every refusal is sent to the dead-letter topic and its confirmation awaited, retried like step 1. A
-   letter that is larger than the topic admits goes without the event's bytes, which stay at the origin.
+   letter that is larger than the topic admits goes without the event's bytes, which stay at the origin; one that the
+   topic does not take for ``letter_patience_s`` goes to the log instead (``burial.py``).
 4. **Report** which records ended. Only these may be committed; the others are left for the partition's next owner.
 """
 
@@ -17,10 +18,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from config.errors import Misconfigured, Reason, RejectEvent, RetryLater
+from config.errors import Misconfigured, Reason, RetryLater
 from config.settings import DeliverySettings
 from config.vocabulary import Role
-from workers.streams.letters import letters_of
+from workers.streams.burial import Burial
 from workers.streams.metrics import Metrics
 from workers.streams.records import Done, Handler, Outcome, Publisher, Record, Refused
 from workers.streams.retry import Backoff, pause
@@ -63,12 +64,17 @@ class Delivery:
     ) -> None:
         self._role = role
         self._handler = handler
-        self._publisher = publisher
-        self._dead_letters = dead_letters
         self._settings = settings
         self._metrics = metrics
         self._on_trouble = on_trouble
         self._deadline_s = deadline_s or settings.stall_after_s / 2
+        self._burial = Burial(
+            role=role,
+            publisher=publisher,
+            dead_letters=dead_letters,
+            patience_s=min(settings.letter_patience_s, settings.stall_after_s / 2),
+            metrics=metrics,
+        )
 
     async def deliver(self, records: Sequence[Record], halt: asyncio.Event) -> list[bool]:
         """Take records to their endings; ``halt`` makes whatever waits for better times let go.
@@ -120,27 +126,14 @@ class Delivery:
         if isinstance(outcome, Done):
             self._metrics.ended(outcome.label)
             return True
+        since_s = self._burial.clock()
         try:
-            await self._patiently(lambda: self._bury(record, outcome), halt)
+            await self._patiently(lambda: self._burial.send(record, outcome, since_s), halt)
         except _Halted:
             return False
         self._metrics.dead_lettered(outcome.reason)
         log.warning("refused %s: %s: %s", _name(record), outcome.reason, outcome.message, extra=_ids(record))
         return True
-
-    async def _bury(self, record: Record, refused: Refused) -> None:
-        """Send the letter, whole if the topic admits it.
-
-        Raises:
-            Misconfigured: The topic admits not even the reason; somebody must change it.
-        """
-        for letter in letters_of(self._role, record, refused):
-            try:
-                return await self._publisher.send(self._dead_letters, key=letter.key, value=letter.value)
-            except RejectEvent as exc:
-                too_large = exc
-        msg = f"{self._dead_letters} admits no dead letter at all: raise its max.message.bytes ({too_large.message})"
-        raise Misconfigured(msg)
 
     async def _patiently(self, attempt: Callable[[], Awaitable[_T]], halt: asyncio.Event) -> _T:
         """Try until it works; waits longer each time.

@@ -39,16 +39,21 @@ def letters_of(role: Role, record: Record, refused: Refused) -> Iterator[Written
     """
     headers = {name: value for name, value in record.headers.items() if name != REPLAY_HEADER}
     yield _written(role, record, refused, _Kept(key=record.key, value=record.value, headers=headers), cut=False)
-    yield _written(role, record, refused, _Kept(key=record.key), cut=True)
-    yield _written(role, record, refused, _Kept(key=None), cut=True)
+    yield _written(role, record, refused, _Kept(key=record.key), note=_CUT, cut=True)
+    yield _written(role, record, refused, _Kept(key=None), note=_CUT, cut=True)
 
 
-def _written(role: Role, record: Record, refused: Refused, kept: _Kept, *, cut: bool) -> Written:
+def facts_of(role: Role, record: Record, refused: Refused) -> str:
+    """The letter without anything of its record, for the log."""
+    return _written(role, record, refused, _Kept(key=None), cut=True).value.decode()
+
+
+def _written(role: Role, record: Record, refused: Refused, kept: _Kept, *, cut: bool, note: str = "") -> Written:
     letter = dead_letter(
         role=role,
         reason=refused.reason,
         stage=cast("Stage", refused.stage),
-        message=refused.message + (_CUT if cut else ""),
+        message=refused.message + note,
         field=refused.field,
         origin=Origin(
             topic=record.topic, partition=record.partition, offset=record.offset, timestamp_ms=record.timestamp_ms
