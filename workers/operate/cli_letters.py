@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 
-from config.errors import Reason
+from config.errors import Misconfigured, Reason
 from workers.contracts.topics import Topic
 from workers.operate.cli_options import settings_of
 from workers.operate.console import Commands, output, progress_console
@@ -49,7 +50,9 @@ def list_(
     from workers.operate.show_letters import letter_object, letters_table
 
     kafka = settings_of(ctx).kafka
-    rows, fitting = asyncio.run(_newest(kafka, selection(kafka, reason, topic, since, until), limit))
+    rows, fitting = asyncio.run(
+        _newest(kafka, selection(kafka, reason=reason, topic=topic, since=since, until=until), limit)
+    )
     if as_json:
         for row in rows:
             typer.echo(json.dumps(letter_object(row), ensure_ascii=True))
@@ -80,35 +83,30 @@ def show(
     out: Annotated[Path | None, typer.Option(help="Write the event's bytes here.", dir_okay=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the dead letter itself, bytes as base64.")] = False,
 ) -> None:
-    """Show one dead letter whole: text as it is, other bytes in hexadecimal, control characters made visible."""
-    from workers.operate.readable import readable_bytes
+    """Show one dead letter; control characters are made visible, other bytes than text in hexadecimal, secrets hidden.
+
+    What --out and --json give is the record as it was.
+    """
+    from rich.text import Text
+
     from workers.operate.show import summary_table
-    from workers.operate.show_letters import letter_facts
+    from workers.operate.show_letters import letter_facts, shown_event
 
     kafka = settings_of(ctx).kafka
     found, sent = asyncio.run(_one(kafka, read_place(place)))
-    value = found.letter.original_value()
     if out is not None:
-        out.write_bytes(value or b"")
+        if (value := found.letter.original_value()) is None:
+            raise Misconfigured(f"nothing to write to {out}: {shown_event(found)[0]}")
+        out.write_bytes(value)
     if as_json:
         told = found.letter.model_dump(mode="json", exclude_none=True)
         typer.echo(json.dumps({"letter": str(found.place)} | told | {"times_replayed": sent}, ensure_ascii=True))
         return
-    output().print(summary_table({name: _escaped(text) for name, text in letter_facts(found, sent).items()}))
-    if value is None:
-        output().print(
-            "\n" + ("the event's bytes are at its origin" if found.letter.cut else "the record has no value")
-        )
-    else:
-        output().print(f"\n{len(value)} bytes:", style="dim")
-        typer.echo(readable_bytes(value))
-
-
-def _escaped(text: str) -> str:
-    """Words of a stranger are no markup."""
-    from rich.markup import escape
-
-    return escape(text)
+    output().print(summary_table({escape(name): escape(text) for name, text in letter_facts(found, sent).items()}))
+    heading, event = shown_event(found)
+    output().print(Text(f"\n{heading}", style="dim"))
+    if event:
+        typer.echo(event)
 
 
 async def _one(kafka: "KafkaSettings", place: "LetterPlace") -> "tuple[Letter, int]":
@@ -130,7 +128,7 @@ def count(
 ) -> None:
     """Count dead letters by reason and stage, and how many of them were sent again."""
     kafka = settings_of(ctx).kafka
-    counted = asyncio.run(_counted(kafka, selection(kafka, reason, topic, since, until)))
+    counted = asyncio.run(_counted(kafka, selection(kafka, reason=reason, topic=topic, since=since, until=until)))
     if as_json:
         for each in counted.objects():
             typer.echo(json.dumps(each))

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,14 +11,14 @@ import typer
 from workers.operate.cli_letters import Reasons, Since, Topics, Until, group
 from workers.operate.cli_options import settings_of
 from workers.operate.console import ExitCode, output, tell_problems
-from workers.operate.letter_options import letters, marks_if_any, selection, times_sent
+from workers.operate.letter_options import letters, marks_if_any, selection
 from workers.operate.moments import moment_ms
 
 if TYPE_CHECKING:
     from config.settings import KafkaSettings
     from workers.operate.dead_letters import Selection
     from workers.operate.purging import Doomed
-    from workers.operate.replaying import Report
+    from workers.operate.replaying import Report, Terms
 
 
 def register(app: typer.Typer) -> None:
@@ -36,48 +37,49 @@ def replay(
     letter: Annotated[list[str] | None, typer.Option(help="Only this one, partition:offset; repeatable.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every dead letter that the other options leave.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Also what was sent again before.")] = False,
+    most_attempts: Annotated[int, typer.Option(help="Leave events that were refused so often already.", min=1)] = 5,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, and send nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Send refused events to their topics again, bytes, key and headers as they were, each confirmed.
 
-    Nothing is sent twice, also when a run is interrupted and repeated: what was sent is remembered on the replays topic.
-    An event is as old as it was, so it beats nothing that came since.
+    Nothing is sent twice, also when a run is interrupted and repeated: the replays topic remembers what was sent. An
+    event is as old as it was, so it beats nothing that came since. One that is refused again has a new dead letter; the
+    next run sends it again, until it was refused --most-attempts times.
     """
     if not (reason or topic or since or until or letter or all_):
         raise typer.BadParameter("say what to replay: --reason, --topic, --since, --until, --letter, or --all")
-    kafka = settings_of(ctx).kafka
-    wanted = selection(kafka, reason, topic, since, until, letter)
-    report = asyncio.run(_counted(kafka, wanted, again=again) if dry_run else _replayed(kafka, wanted, again=again))
+    from workers.operate.replaying import Terms
+
+    kafka, terms = settings_of(ctx).kafka, Terms(again=again, most_attempts=most_attempts)
+    # Up to now: what is refused again meanwhile must not be read by the same run.
+    wanted = selection(kafka, reason=reason, topic=topic, since=since, until=until or "0s", letter=letter)
+    report = asyncio.run(_counted(kafka, wanted, terms) if dry_run else _replayed(kafka, wanted, terms))
     if as_json:
-        told = {"sent": report.sent, "before": report.before, "found": report.found, "problems": report.problems}
-        typer.echo(json.dumps(told | {"dry_run": dry_run}))
+        typer.echo(json.dumps(asdict(report) | {"dry_run": dry_run}))
     else:
         _tell(report, dry_run=dry_run)
     if report.problems:
         raise typer.Exit(ExitCode.TROUBLE)
 
 
-async def _counted(kafka: "KafkaSettings", wanted: "Selection", *, again: bool) -> "Report":
+async def _counted(kafka: "KafkaSettings", wanted: "Selection", terms: "Terms") -> "Report":
     from workers.operate.replaying import Report
 
     marks, report = await marks_if_any(kafka), Report()
     async for each in letters(kafka, wanted):
-        if times_sent(marks, each) and not again:
-            report.before += 1
-        else:
-            report.sent += 1
+        report.sent += not terms.leave(each, marks, report)
     return report
 
 
-async def _replayed(kafka: "KafkaSettings", wanted: "Selection", *, again: bool) -> "Report":
+async def _replayed(kafka: "KafkaSettings", wanted: "Selection", terms: "Terms") -> "Report":
     from workers.operate.dead_letters import read_marks
     from workers.operate.replaying import Replayer
     from workers.streams.publisher import KafkaPublisher
 
     marks = await read_marks(kafka)
     async with KafkaPublisher(kafka, client_id="crosscurrent-replay") as publisher:
-        return await Replayer(kafka, publisher, marks, again=again).run(letters(kafka, wanted, "replaying"))
+        return await Replayer(kafka, publisher, marks, terms).run(letters(kafka, wanted, "replaying"))
 
 
 def _tell(report: "Report", *, dry_run: bool) -> None:
@@ -86,6 +88,8 @@ def _tell(report: "Report", *, dry_run: bool) -> None:
         output().print(f"{report.found} of an interrupted run were found on their topics and noted")
     if report.before:
         output().print(f"{report.before} were sent again before; --again sends them once more")
+    if report.given_up:
+        output().print(f"{report.given_up} were refused too often; --most-attempts sends them once more")
     tell_problems(report.problems)
 
 

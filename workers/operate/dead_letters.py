@@ -90,8 +90,13 @@ async def one_letter(settings: KafkaSettings, place: LetterPlace) -> Letter:
 
 
 def _letter(record: PastRecord) -> Letter:
+    letter = parse_event(record.value, DEAD_LETTERS)
+    try:
+        _ = letter.original_key(), letter.original_value(), letter.original_headers()
+    except ValueError as exc:
+        raise RejectEvent(Reason.INVALID_EVENT, "its record's bytes are no base64") from exc
     place = LetterPlace(partition=record.partition, offset=record.offset)
-    return Letter(place=place, at_ms=record.at_ms, letter=parse_event(record.value, DEAD_LETTERS))
+    return Letter(place=place, at_ms=record.at_ms, letter=letter)
 
 
 class Marks:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 def selection(
     kafka: "KafkaSettings",
+    *,
     reason: Sequence[Reason] | None,
     topic: Sequence[Topic] | None,
     since: str | None,

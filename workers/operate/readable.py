@@ -1,4 +1,7 @@
-"""Bytes and words that strangers wrote, made safe to print: nothing in them moves the cursor or turns text around."""
+"""Bytes and words that strangers wrote, made safe to print.
+
+Nothing in them moves the cursor or turns text around, and what is a secret by its name is not shown.
+"""
 
 import re
 from typing import Final
@@ -6,6 +9,27 @@ from typing import Final
 # C0 and C1 controls but line break and tab; line and paragraph separators; what changes the direction of writing.
 _CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 _ROW: Final = 16
+
+_HIDDEN: Final = b"[hidden]"
+_SECRET: Final = rb"[\w.-]*(?:authorization|cookie|credential|passw(?:or)?d|secret|signature|token|api[_-]?key)[\w.-]*"
+_SECRETS: Final = (
+    re.compile(rb"(?<=://)[^/\s\"'@]+(?=@)"),  # who reads an address, and the password
+    re.compile(rb"(?i)(?<=[?&])((?:" + _SECRET + rb"|sig|key|auth)=)[^&\s\"'#]+"),  # a signed address
+    re.compile(rb"(?i)(\"" + _SECRET + rb"\"\s*:\s*\")(?:[^\"\\]|\\.)*"),  # a field of JSON
+)
+_SECRET_NAME: Final = re.compile(_SECRET.decode(), re.IGNORECASE)
+
+
+def without_secrets(data: bytes) -> bytes:
+    """The bytes with passwords in addresses, signatures of addresses and fields named like a secret left out."""
+    for pattern in _SECRETS:
+        data = pattern.sub(lambda found: (found[1] if found.re.groups else b"") + _HIDDEN, data)
+    return data
+
+
+def header_value(name: str, value: bytes) -> str:
+    """A header's value, readable; hidden where its name is that of a secret."""
+    return _HIDDEN.decode() if _SECRET_NAME.search(name) else readable_bytes(without_secrets(value))
 
 
 def readable(text: str, *, one_line: bool = False) -> str:

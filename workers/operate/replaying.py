@@ -18,18 +18,11 @@ from typing import Final
 from config.errors import Misconfigured, RejectEvent
 from config.settings import KafkaSettings
 from workers.contracts.parse import parse_event
-from workers.contracts.replays import (
-    REPLAY_HEADER,
-    REPLAYED,
-    LetterPlace,
-    Origin,
-    Replayed,
-    ReplayMark,
-    ReplayState,
-)
+from workers.contracts.replays import REPLAY_HEADER, REPLAYED, LetterPlace, ReplayMark, ReplayState
 from workers.contracts.topics import Topic
 from workers.operate.dead_letters import REFUSABLE, Letter, Marks
-from workers.operate.past_records import PastRecord, ends_of, past_record, past_records
+from workers.operate.past_records import PastRecord, ends_of, past_records
+from workers.operate.restored import RestoredEvent, restored_event
 from workers.streams.records import Publisher
 from workers.streams.together import together
 
@@ -45,24 +38,39 @@ class Report:
         sent: Sent and confirmed now; in a dry run, what would be.
         before: Passed over, because they were sent before.
         found: Of these, what a run that was killed had sent without noting it.
+        given_up: Left, because they were refused too often.
         problems: Letters that cannot be sent again, each with the reason.
     """
 
     sent: int = 0
     before: int = 0
     found: int = 0
+    given_up: int = 0
     problems: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Event:
-    """A letter's event as it is sent again."""
+class Terms:
+    """Which letters of a selection are sent.
 
-    letter: Letter
-    topic: Topic
-    key: bytes | None
-    value: bytes | None
-    headers: dict[str, bytes]
+    Args:
+        again: Also those that were sent before.
+        most_attempts: Not those of events that were refused so often already: a replay in vain makes a new letter, so
+            without an end a replay of everything would never be done with an event that cannot be served.
+    """
+
+    again: bool = False
+    most_attempts: int = 5
+
+    def leave(self, letter: Letter, marks: Marks, report: Report) -> bool:
+        """Whether a letter is not sent, which is counted."""
+        if not self.again and marks.sent(letter) is not None:
+            report.before += 1
+        elif letter.letter.attempts >= self.most_attempts:
+            report.given_up += 1
+        else:
+            return False
+        return True
 
 
 class Replayer:
@@ -72,14 +80,14 @@ class Replayer:
         settings: Where the broker is and how topics are called.
         publisher: Sends events and marks, each confirmed.
         marks: What is known of replays so far.
-        again: Also send what was sent before.
+        terms: Which letters are sent.
     """
 
-    def __init__(self, settings: KafkaSettings, publisher: Publisher, marks: Marks, *, again: bool = False) -> None:
+    def __init__(self, settings: KafkaSettings, publisher: Publisher, marks: Marks, terms: Terms) -> None:
         self._settings = settings
         self._publisher = publisher
         self._marks = marks
-        self._again = again
+        self._terms = terms
         self._topics = {topic.named(settings.topic_prefix): topic for topic in REFUSABLE}
         self.report = Report()
 
@@ -95,10 +103,10 @@ class Replayer:
             Misconfigured: The broker cannot be reached, or a topic is missing.
         """
         await self._settle_claims()
-        batch: list[_Event] = []
+        batch: list[RestoredEvent] = []
         size = 0
         async for letter in letters:
-            if self._passes_over(letter) or (event := await self._event(letter)) is None:
+            if self._terms.leave(letter, self._marks, self.report) or (event := await self._event(letter)) is None:
                 continue
             batch.append(event)
             size += len(event.value or b"")
@@ -109,36 +117,15 @@ class Replayer:
         await self._send(batch)
         return self.report
 
-    def _passes_over(self, letter: Letter) -> bool:
-        if self._again or self._marks.sent(letter) is None:
-            return False
-        self.report.before += 1
-        return True
-
-    async def _event(self, letter: Letter) -> _Event | None:
+    async def _event(self, letter: Letter) -> RestoredEvent | None:
         """The event as it was, with the header; None, and a problem told, when it cannot be sent again."""
         try:
-            return await self._restored(letter)
-        except (Misconfigured, ValueError) as exc:
+            return await restored_event(self._settings, letter, self._topics)
+        except Misconfigured as exc:
             self.report.problems.append(f"{letter.place}: {exc}")
             return None
 
-    async def _restored(self, letter: Letter) -> _Event:
-        told = letter.letter
-        topic = self._topics.get(told.origin.topic)
-        if topic is None:
-            # Whoever can write a letter could otherwise write anywhere with the rights of whoever replays it.
-            msg = f"its origin {told.origin.topic} is none of {', '.join(self._topics)}: see kafka.topic_prefix"
-            raise Misconfigured(msg)
-        key, value, headers = told.original_key(), told.original_value(), told.original_headers()
-        if told.cut:
-            origin = told.origin
-            read = await past_record(self._settings, topic, partition=origin.partition, offset=origin.offset)
-            key, value, headers = read.key, read.value, dict(read.headers)
-        headers[REPLAY_HEADER] = _replayed(letter).to_header()
-        return _Event(letter=letter, topic=topic, key=key, value=value, headers=headers)
-
-    async def _send(self, events: Sequence[_Event]) -> None:
+    async def _send(self, events: Sequence[RestoredEvent]) -> None:
         if not events:
             return
         ends = await ends_of(self._settings, sorted({event.topic for event in events}))
@@ -149,7 +136,7 @@ class Replayer:
         await together(self._mark(_sent(claim)) for claim in confirmed)  # step 3
         self.report.sent += len(confirmed)
 
-    def _claim(self, event: _Event, ends: dict[tuple[Topic, int], int]) -> ReplayMark:
+    def _claim(self, event: RestoredEvent, ends: dict[tuple[Topic, int], int]) -> ReplayMark:
         origin = event.letter.letter.origin
         before = self._marks.sent(event.letter)
         return ReplayMark(
@@ -161,7 +148,7 @@ class Replayer:
             times=1 if before is None else before.times_sent + 1,
         )
 
-    async def _send_one(self, event: _Event) -> bool:
+    async def _send_one(self, event: RestoredEvent) -> bool:
         """Send an event to where it came from; another client may have chosen its partition by another rule."""
         origin = event.letter.letter.origin
         try:
@@ -192,14 +179,6 @@ class Replayer:
         topic = Topic.REPLAYS.named(self._settings.topic_prefix)
         await self._publisher.send(topic, key=str(mark.letter).encode(), value=mark.to_bytes())
         self._marks.add(mark)
-
-
-def _replayed(letter: Letter) -> Replayed:
-    """What the event carries: its first letter and its first origin stay, however often it is refused again."""
-    told, before = letter.letter, letter.letter.replayed
-    origin: Origin = told.origin if before is None else before.origin
-    first: LetterPlace = letter.place if before is None else before.first
-    return Replayed(letter=letter.place, first=first, origin=origin, attempts=told.attempts)
 
 
 def _sent(claim: ReplayMark) -> ReplayMark:

@@ -10,15 +10,20 @@ from rich.text import Text
 
 from workers.operate.dead_letters import Letter
 from workers.operate.moments import written
-from workers.operate.readable import readable, readable_bytes
+from workers.operate.readable import header_value, readable, readable_bytes, without_secrets
 
 _MOST_MESSAGE_CHARS = 60
+_MOST_EVENT_CHARS = 8000
 _LAYOUT: Mapping[str, Any] = {"box": None, "pad_edge": False, "padding": (0, 2, 0, 0), "header_style": "dim"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A letter without the bytes of its event, so that many can be kept; ``replayed`` is how often it was sent again."""
+    """A letter without the bytes of its event, so that many can be kept.
+
+    Args:
+        replayed: How often it was sent again.
+    """
 
     letter: Letter
     event_bytes: int
@@ -39,7 +44,7 @@ def letters_table(rows: Sequence[Row]) -> Table:
     for row in rows:
         told, origin = row.letter.letter, row.letter.letter.origin
         key = readable((told.original_key() or b"").decode("utf-8", "replace"), one_line=True)
-        message = readable(told.message, one_line=True)
+        message = readable(shown(told.message), one_line=True)
         table.add_row(
             *map(Text, (str(row.letter.place), written(row.letter.at_ms), told.reason, told.stage)),
             Text(f"{origin.topic} {origin.partition}:{origin.offset}"),
@@ -49,6 +54,26 @@ def letters_table(rows: Sequence[Row]) -> Table:
     return table
 
 
+def shown(message: str) -> str:
+    """A message without what may be a secret of an address in it."""
+    return without_secrets(message.encode()).decode()
+
+
+def shown_event(letter: Letter) -> tuple[str, str]:
+    """What to say of the event's bytes, and the bytes themselves for people, as many as one can read."""
+    value = letter.letter.original_value()
+    if letter.letter.cut:
+        return "the letter is without the event's bytes, which were too many for its topic: they lie at the origin", ""
+    if value is None:
+        return "the record has no value", ""
+    text = readable_bytes(without_secrets(value))
+    if len(text) <= _MOST_EVENT_CHARS:
+        return f"{len(value)} bytes:", text
+    return f"{len(value)} bytes, of which this is the beginning (--out FILE writes all):", _short(
+        text, _MOST_EVENT_CHARS
+    )
+
+
 def _short(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
@@ -56,6 +81,7 @@ def _short(text: str, most: int) -> str:
 def letter_object(row: Row) -> dict[str, Any]:
     """One letter as an object; JSON itself escapes what would move a cursor."""
     told = row.letter.letter.model_dump(mode="json", exclude_none=True, exclude={"headers", "schema_version"})
+    told["message"] = shown(row.letter.letter.message)
     place = {"letter": str(row.letter.place), "written_at": written(row.letter.at_ms)}
     return place | told | {"event_bytes": row.event_bytes, "times_replayed": row.replayed}
 
@@ -68,7 +94,7 @@ def letter_facts(letter: Letter, replayed: int) -> dict[str, str]:
         "refused": f"{written(letter.at_ms)} by the {told.role} worker",
         "reason": f"{told.reason} ({told.stage})",
         "field": told.field,
-        "message": told.message,
+        "message": shown(told.message),
         "origin": f"{origin.topic} {origin.partition}:{origin.offset}, written {written(origin.timestamp_ms)}",
         "refused so often": str(told.attempts),
         "sent again": f"{replayed} times" if replayed else "never",
@@ -80,7 +106,7 @@ def letter_facts(letter: Letter, replayed: int) -> dict[str, str]:
     if (key := told.original_key()) is not None:
         facts["key"] = readable_bytes(key)
     for name, value in told.original_headers().items():
-        facts[f"header {readable(name, one_line=True)}"] = readable_bytes(value)
+        facts[f"header {readable(name, one_line=True)}"] = header_value(name, value)
     return {name: readable(text) for name, text in facts.items() if text}
 
 
