@@ -162,6 +162,9 @@ class DeliverySettings(_Section):
     """Lag without a commit for this long fails liveness, so the worker is restarted."""
     drain_timeout_s: float = Field(20.0, gt=0, le=600)
     """Time to finish what is in flight on SIGTERM."""
+    letter_patience_s: float = Field(30.0, ge=0, le=600)
+    """How long a dead letter is tried while the broker answers, at most half of ``stall_after_s``; then it goes to the
+    log alone, so that a dead-letter topic that takes nothing never blocks the stream."""
 
 
 class QuerySettings(_Section):

@@ -14,7 +14,7 @@ def settings(bootstrap: str, prefix: str, **values: object) -> KafkaSettings:
 
 
 def test_creating_twice_changes_nothing(kafka_bootstrap: str, prefix: str) -> None:
-    """The first call makes all topics, the second finds them; neither reports a difference."""
+    """The first call makes every topic, the second finds them; neither reports a difference."""
     wanted = settings(kafka_bootstrap, prefix, partitions=3)
     assert all(not state.exists for state in list_topics(wanted))
     for _ in range(2):

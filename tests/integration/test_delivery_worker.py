@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,8 @@ from workers.streams.watchdog import Watchdog
 from workers.streams.worker import Worker
 
 pytestmark = pytest.mark.slow
+
+REFUSED = {"reason": "invalid_event"}
 
 
 @pytest.fixture
@@ -61,12 +64,14 @@ class Numbers:
 
 
 @asynccontextmanager
-async def working(ground: Ground, handler: Numbers, publisher: KafkaPublisher) -> AsyncIterator[Metrics]:
-    """A worker in this process, stopped in good order at the end."""
+async def working(
+    ground: Ground, handler: Numbers, publisher: KafkaPublisher, **delivery: float
+) -> AsyncIterator[Metrics]:
+    """A worker in this process, stopped in good order at the end; the last words are settings of delivery."""
     stop, metrics = asyncio.Event(), Metrics(Role.CONTENT)
     worker = Worker(
         Role.CONTENT,
-        ground.settings,
+        ground.settings.model_copy(update={"delivery": ground.settings.delivery.model_copy(update=delivery)}),
         handler=handler,
         publisher=publisher,
         metrics=metrics,
@@ -136,6 +141,34 @@ async def test_an_unfinished_event_comes_again_whatever_finished_behind_it(groun
 
     assert 18 in second.done
     assert await ground.read(Topic.DEAD_LETTERS) == []
+
+
+class _Denied(KafkaPublisher):
+    """A producer without the right to write dead letters."""
+
+    async def send(self, topic: str, **record: Any) -> None:
+        """Refuse these alone."""
+        if topic.endswith(Topic.DEAD_LETTERS):
+            raise RetryLater("no right to write there", retry_after_s=0.05)
+        await super().send(topic, **record)
+
+
+async def test_dead_letters_that_cannot_be_sent_hold_up_no_partition(ground: Ground) -> None:
+    """The broker answers and takes no letter: good events among forty bad ones are done, and all are committed."""
+    handler = Numbers(refuses=frozenset(range(0, 80, 2)))
+    async with _Denied(ground.settings.kafka, client_id="test") as publisher:
+        await publish(ground, publisher, range(80))
+        async with working(ground, handler, publisher, letter_patience_s=0.2) as metrics:
+            await until(lambda: len(set(handler.done)) == 40, timeout_s=30.0)
+            read = metrics.registry.get_sample_value
+            await until(lambda: read("crosscurrent_dead_letters_unsent_total", REFUSED) == 40, timeout_s=30.0)
+            await until(lambda: read("crosscurrent_consumer_lag_seconds") == 0)
+        again = Numbers()
+        async with working(ground, again, publisher):
+            await publish(ground, publisher, range(100, 101))
+            await until(lambda: bool(again.done))
+
+    assert again.seen == {100}
 
 
 async def test_the_publisher_says_what_can_never_be_sent(ground: Ground) -> None:

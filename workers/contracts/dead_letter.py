@@ -1,6 +1,7 @@
 """Dead letters: an event that can never be served, why, where it came from, and its own bytes. The key is its key."""
 
 import base64
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -8,22 +9,10 @@ from pydantic import Field, TypeAdapter
 
 from config.errors import Reason
 from config.vocabulary import Role
-from workers.contracts.base import Event, Wire
+from workers.contracts.base import Event
+from workers.contracts.replays import Origin, Replayed
 
 Stage = Literal["parse", "fetch", "decode", "encode", "write", "handle"]
-
-
-class Origin(Wire):
-    """Where the refused record was read."""
-
-    topic: str
-    """Topic."""
-    partition: int = Field(ge=0)
-    """Partition."""
-    offset: int = Field(ge=0)
-    """Offset."""
-    timestamp_ms: int
-    """The record's own timestamp, in milliseconds since 1970."""
 
 
 class DeadLetter(Event):
@@ -42,11 +31,17 @@ class DeadLetter(Event):
     origin: Origin
     """Where the record was read, so that it can be found again."""
     attempts: int = Field(1, ge=1)
-    """How often it was tried."""
+    """How often the event was refused by now: more than once when it was replayed in vain."""
+    replayed: Replayed | None = None
+    """Which dead letter it was replayed from, and its first one; absent for an event that was not replayed."""
     key: str | None = None
     """The record's key as base64; absent if it had none."""
     value: str | None = None
     """The record's original bytes as base64; absent for a record without value."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """The record's headers by name, each as base64."""
+    cut: bool = False
+    """The topic admits no letter of this size: key, value and headers may be absent here and are read at the origin."""
 
     def original_key(self) -> bytes | None:
         """The record's key, byte for byte."""
@@ -55,6 +50,10 @@ class DeadLetter(Event):
     def original_value(self) -> bytes | None:
         """The record's value, byte for byte."""
         return None if self.value is None else base64.b64decode(self.value)
+
+    def original_headers(self) -> dict[str, bytes]:
+        """The record's headers, byte for byte."""
+        return {name: base64.b64decode(value) for name, value in self.headers.items()}
 
 
 def dead_letter(
@@ -67,7 +66,9 @@ def dead_letter(
     origin: Origin,
     key: bytes | None,
     value: bytes | None,
-    attempts: int = 1,
+    headers: Mapping[str, bytes],
+    replayed: Replayed | None = None,
+    cut: bool = False,
 ) -> DeadLetter:
     """Write the dead letter of a record that is refused now."""
     return DeadLetter(
@@ -78,10 +79,17 @@ def dead_letter(
         message=message,
         field=field,
         origin=origin,
-        attempts=attempts,
-        key=None if key is None else base64.b64encode(key).decode(),
-        value=None if value is None else base64.b64encode(value).decode(),
+        attempts=1 if replayed is None else replayed.attempts + 1,
+        replayed=replayed,
+        key=None if key is None else _packed(key),
+        value=None if value is None else _packed(value),
+        headers={name: _packed(each) for name, each in headers.items()},
+        cut=cut,
     )
+
+
+def _packed(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 DEAD_LETTERS: TypeAdapter[DeadLetter] = TypeAdapter(DeadLetter)

@@ -167,4 +167,20 @@ DEAD_LETTER: dict[str, Any] = {
     "origin": {"topic": "crosscurrent.content", "partition": 2, "offset": 41, "timestamp_ms": 1777636800100},
     "key": "a2FuYWdhd2EtMDA0Mg==",
     "value": "e30=",
+    "headers": {"traceparent": "MDAtMGFmNzY1MTkxNmNkNDNkZDg0NDhlYjIxMWM4MDMxOWMtMDE="},
+    "attempts": 2,
+    "replayed": {
+        "letter": {"partition": 2, "offset": 17},
+        "first": {"partition": 2, "offset": 17},
+        "origin": {"topic": "crosscurrent.content", "partition": 2, "offset": 30, "timestamp_ms": 1777636700100},
+        "attempts": 1,
+    },
+}
+
+REPLAY_MARK: dict[str, Any] = {
+    "occurred_at": "2026-05-01T12:00:00Z",
+    "letter": {"partition": 2, "offset": 17},
+    "origin": {"topic": "crosscurrent.content", "partition": 2, "offset": 30, "timestamp_ms": 1777636700100},
+    "state": "sent",
+    "from_offset": 41,
 }

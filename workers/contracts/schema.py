@@ -19,6 +19,7 @@ from workers.contracts.dead_letter import DEAD_LETTERS, DeadLetter
 from workers.contracts.interaction import INTERACTION_EVENTS, Interaction, UserForget
 from workers.contracts.profiles import USER_PROFILES, UserProfile
 from workers.contracts.query import QUERIES, Query
+from workers.contracts.replays import REPLAY_MARKS, ReplayMark
 from workers.contracts.result import RESULTS, Result
 from workers.contracts.tag_counts import TAG_COUNTS, TagCounts
 from workers.contracts.topics import Topic
@@ -118,6 +119,14 @@ CHANNELS = (
         summary="Events that can never be served, with the reason and where they came from.",
         adapter=DEAD_LETTERS,
         messages={DeadLetter: examples.DEAD_LETTER},
+    ),
+    Channel(
+        topic=Topic.REPLAYS,
+        action="send",
+        key="the dead letter's partition:offset",
+        summary="Compacted: which dead letters were sent again, so that none is sent twice.",
+        adapter=REPLAY_MARKS,
+        messages={ReplayMark: examples.REPLAY_MARK},
     ),
 )
 

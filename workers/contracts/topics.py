@@ -21,6 +21,7 @@ class Topic(StrEnum):
     TAG_COUNTS = "tag-counts"
     CALIBRATION = "calibration"
     DEAD_LETTERS = "dead-letters"
+    REPLAYS = "replays"
 
     def named(self, prefix: str) -> str:
         """Full name of the topic under a prefix."""
@@ -62,7 +63,7 @@ class TopicSpec:
         return kept | {"max.message.bytes": str(self.max_message_bytes)}
 
 
-_COMPACTED = frozenset({Topic.VECTORS, Topic.PROFILES, Topic.TAG_COUNTS, Topic.CALIBRATION})
+_COMPACTED = frozenset({Topic.VECTORS, Topic.PROFILES, Topic.TAG_COUNTS, Topic.CALIBRATION, Topic.REPLAYS})
 # Results are read at once by whoever asked; content is what `reindex` reads, so it is kept for ever.
 _RETENTION_MS = {
     Topic.CONTENT: -1,
@@ -71,6 +72,7 @@ _RETENTION_MS = {
     Topic.RESULTS: DAY_MS,
     Topic.DEAD_LETTERS: 30 * DAY_MS,
     Topic.TAG_COUNTS: 30 * DAY_MS,
+    Topic.REPLAYS: 30 * DAY_MS,  # a mark is younger than its letter and so outlives it
 }
 # A content worker reads what it counted before, and windows that are open get a record a second: an hour of them.
 _SEGMENT_MS = {Topic.TAG_COUNTS: DAY_MS // 24}

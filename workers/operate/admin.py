@@ -58,7 +58,7 @@ class TopicState:
 
 
 @contextmanager
-def _admin(settings: KafkaSettings) -> Iterator[Any]:
+def open_admin(settings: KafkaSettings) -> Iterator[Any]:
     """Open kafka-python's admin client and close it again."""
     from kafka import KafkaAdminClient
 
@@ -80,7 +80,7 @@ def create_topics(settings: KafkaSettings) -> list[TopicState]:
         TopicError: The broker refuses to create one, such as for too large a replication factor.
     """
     specs = topic_specs(settings)
-    with _admin(settings) as admin:
+    with open_admin(settings) as admin:
         answer = admin.create_topics({spec.name: _wanted(spec) for spec in specs}, raise_errors=False)
         refused = [topic for topic in answer["topics"] if topic["error_code"] not in {0, _TOPIC_EXISTS}]
         if refused:
@@ -96,7 +96,7 @@ def list_topics(settings: KafkaSettings) -> list[TopicState]:
     Raises:
         Misconfigured: The broker cannot be reached.
     """
-    with _admin(settings) as admin:
+    with open_admin(settings) as admin:
         return _states(admin, topic_specs(settings))
 
 

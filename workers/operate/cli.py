@@ -8,6 +8,8 @@ import typer
 from workers.operate import (
     cli_admin,
     cli_behaviour,
+    cli_letters,
+    cli_letters_change,
     cli_model,
     cli_publish,
     cli_query,
@@ -52,6 +54,7 @@ def _global_options(
 
 for _module in (
     cli_servers, cli_publish, cli_query, cli_summarize, cli_tags, cli_admin, cli_rebuild, cli_model, cli_behaviour,
+    cli_letters, cli_letters_change,
 ):  # fmt: skip
     _module.register(app)
 

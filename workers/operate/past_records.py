@@ -1,78 +1,111 @@
-"""Everything a topic holds at this moment, record by record, in no consumer group."""
+"""What a topic holds at this moment, for commands: record by record, from a moment or a place on, or one alone."""
 
-import itertools
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 from config.errors import Misconfigured
 from config.settings import KafkaSettings
 from workers.contracts.topics import Topic
-from workers.operate.connections import broker_errors, client_options
+from workers.operate.connections import broker_errors
+from workers.streams.open_topic import NoSuchTopic, OpenTopic, PastRecord, ignore, open_topic
 
-_POLL_MS = 500
-_FETCH_WAIT_MS = 50
-_MOST_TOGETHER = 512
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PastRecord:
-    """One record; ``value`` is None where it erases its key, ``at_ms`` is the broker's time since 1970."""
-
-    value: bytes | None
-    at_ms: int
-    key: bytes | None = None
-    headers: Mapping[str, bytes] = field(default_factory=dict)
+__all__ = ["NoSuchTopic", "PastRecord", "ends_of", "past_batches", "past_record", "past_records", "stretches_before"]
 
 
 async def past_records(
-    settings: KafkaSettings, topic: Topic, tell: Callable[[int, int], object]
+    settings: KafkaSettings,
+    topic: Topic,
+    tell: Callable[[int, int], object] = ignore,
+    *,
+    since_ms: int | None = None,
+    starts: Mapping[int, int] | None = None,
 ) -> AsyncIterator[PastRecord]:
-    """Read from the beginning to where the topic ends now.
+    """Read up to where the topic ends now, and some of what comes meanwhile; each partition in order, mixed.
 
     Args:
         settings: Where the broker is.
         topic: Which one.
-        tell: Called with records read and records in all.
+        tell: Called with offsets done and offsets in all.
+        since_ms: Begin each partition at its first record that is not older; at its beginning when None.
+        starts: Read these partitions alone, each from this offset.
 
     Raises:
         Misconfigured: The broker cannot be reached, or has no such topic.
     """
-    async for batch in past_batches(settings, topic, tell):
+    async for batch in past_batches(settings, topic, tell, since_ms=since_ms, starts=starts):
         for record in batch:
             yield record
 
 
 async def past_batches(
-    settings: KafkaSettings, topic: Topic, tell: Callable[[int, int], object]
+    settings: KafkaSettings,
+    topic: Topic,
+    tell: Callable[[int, int], object],
+    *,
+    since_ms: int | None = None,
+    starts: Mapping[int, int] | None = None,
 ) -> AsyncGenerator[list[PastRecord]]:
     """The same, as many records at once as have arrived, up to 512; ``tell`` hears of a batch once it is done with."""
-    from aiokafka import AIOKafkaConsumer, TopicPartition
+    async with _opened(settings, topic) as opened:
+        begins, ends = await opened.begins(), await opened.ends()
+        if since_ms is not None:
+            begins = await opened.first_since(since_ms)
+        if starts is not None:
+            begins = {each: max(begin, starts[each]) for each, begin in begins.items() if each in starts}
+        async for batch in opened.batches(begins, ends, tell):
+            yield batch
 
+
+async def past_record(settings: KafkaSettings, topic: Topic, *, partition: int, offset: int) -> PastRecord:
+    """Read one record.
+
+    Raises:
+        Misconfigured: There is none at this place, any more or yet.
+    """
     name = topic.named(settings.topic_prefix)
-    consumer = AIOKafkaConsumer(
-        name, enable_auto_commit=False, fetch_max_wait_ms=_FETCH_WAIT_MS, **client_options(settings)
-    )
+    async with _opened(settings, topic) as opened:
+        if partition not in opened.partitions:
+            raise Misconfigured(f"{name} has no partition {partition}: it has {len(opened.partitions)}, from 0 on")
+        begin, end = (await opened.begins())[partition], (await opened.ends())[partition]
+        if begin <= offset and begin < end:
+            # The embedded broker counts of its last batch of records only the first one.
+            async for batch in opened.batches({partition: min(offset, end - 1)}, {partition: end}):
+                for record in batch:
+                    if record.offset == offset:
+                        return record
+        holds = f"its offsets there are {begin} to {end - 1}" if end > begin else "it holds nothing there"
+        raise Misconfigured(f"{name} has no record at {partition}:{offset}: {holds}")
+
+
+async def ends_of(settings: KafkaSettings, topics: Sequence[Topic]) -> dict[tuple[Topic, int], int]:
+    """The offset that the next record of each partition of these topics will get, or one a little smaller.
+
+    Raises:
+        Misconfigured: The broker cannot be reached, or a topic is missing.
+    """
+    ends: dict[tuple[Topic, int], int] = {}
+    for topic in topics:
+        async with _opened(settings, topic) as opened:
+            ends |= {(topic, partition): end for partition, end in (await opened.ends()).items()}
+    return ends
+
+
+async def stretches_before(
+    settings: KafkaSettings, topic: Topic, until_ms: int | None
+) -> dict[int, tuple[int, int, int]]:
+    """Where each partition begins, where its first record that is as new as ``until_ms`` lies, and where it ends.
+
+    Raises:
+        Misconfigured: The broker cannot be reached, or has no such topic.
+    """
+    async with _opened(settings, topic) as opened:
+        begins, ends = await opened.begins(), await opened.ends()
+        befores = ends if until_ms is None else await opened.first_since(until_ms)
+        return {each: (begins[each], befores[each], ends[each]) for each in opened.partitions}
+
+
+@asynccontextmanager
+async def _opened(settings: KafkaSettings, topic: Topic) -> AsyncIterator[OpenTopic]:
     with broker_errors(settings):
-        await consumer.start()
-        try:
-            partitions = [TopicPartition(name, each) for each in sorted(consumer.partitions_for_topic(name) or ())]
-            if not partitions:
-                raise Misconfigured(f"there is no topic {name}: create it with 'crosscurrent topics create'")
-            begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
-            await consumer.seek_to_beginning(*partitions)
-            left = {each for each in partitions if ends[each] > begins[each]}
-            total = sum(ends[each] - begins[each] for each in partitions)
-            while left:
-                batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_MOST_TOGETHER)
-                yield [_past(record) for record in itertools.chain.from_iterable(batches.values())]
-                left = {each for each in left if await consumer.position(each) < ends[each]}
-                # By offsets: compaction leaves gaps, and records that came since are none of the total.
-                done = total - sum([ends[each] - await consumer.position(each) for each in left])
-                tell(done, total)
-        finally:
-            await consumer.stop()
-
-
-def _past(record: Any) -> PastRecord:
-    return PastRecord(value=record.value, at_ms=record.timestamp, key=record.key, headers=dict(record.headers))
+        async with open_topic(settings, topic.named(settings.topic_prefix)) as opened:
+            yield opened

@@ -2,7 +2,7 @@
 
 Guarantee: an item's vectors are confirmed on the ``vectors`` topic before the index is written, so what is searchable
 can always be rebuilt; and after both the topic's last record of an item is what the index holds, also when events
-arrive out of order or are replayed.
+arrive out of order or are replayed (``timing.version_of``).
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from workers.streams.segments import Plan, plan
 from workers.streams.tag_books import Book
 from workers.streams.tag_counter import TagCounter
 from workers.streams.tagging import Tagger
-from workers.streams.timing import check_key, event_time_ms, now_ms
+from workers.streams.timing import check_key, now_ms, version_of
 from workers.streams.together import together
 from workers.streams.vectors_topic import Change, VectorsTopic
 
@@ -102,7 +102,7 @@ class ContentHandler:
         try:
             event = parse_event(record.value, CONTENT_EVENTS, max_bytes=self._max_event_bytes)
             check_key(record, event.item_id, "item_id")
-            version = Version(event_time_ms(event, record), record.offset)
+            version = version_of(event, record)
         except RejectEvent as exc:
             return Refused.of(exc, "parse")
         if isinstance(event, ContentDelete):

@@ -6,7 +6,9 @@ Guarantee: at least once, in offset order within a partition. The steps, in this
    the partition waits with it, and it never becomes a dead letter.
 2. **Isolate**: a batch that raises anything else, or takes longer than the deadline, is handled one record at a time,
    so that one bad event costs its neighbours nothing. The record that raises alone is refused as ``internal``.
-3. **Settle**: every refusal is sent to the dead-letter topic and its confirmation awaited, retried like step 1.
+3. **Settle**: every refusal is sent to the dead-letter topic and its confirmation awaited, retried like step 1. A
+   letter that is larger than the topic admits goes without the event's bytes, which stay at the origin; one that the
+   topic does not take for ``letter_patience_s`` goes to the log instead (``burial.py``).
 4. **Report** which records ended. Only these may be committed; the others are left for the partition's next owner.
 """
 
@@ -14,12 +16,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import TypeVar
 
-from config.errors import Misconfigured, Reason, RejectEvent, RetryLater
+from config.errors import Misconfigured, Reason, RetryLater
 from config.settings import DeliverySettings
 from config.vocabulary import Role
-from workers.contracts.dead_letter import Origin, Stage, dead_letter
+from workers.streams.burial import Burial
 from workers.streams.metrics import Metrics
 from workers.streams.records import Done, Handler, Outcome, Publisher, Record, Refused
 from workers.streams.retry import Backoff, pause
@@ -62,12 +64,17 @@ class Delivery:
     ) -> None:
         self._role = role
         self._handler = handler
-        self._publisher = publisher
-        self._dead_letters = dead_letters
         self._settings = settings
         self._metrics = metrics
         self._on_trouble = on_trouble
         self._deadline_s = deadline_s or settings.stall_after_s / 2
+        self._burial = Burial(
+            role=role,
+            publisher=publisher,
+            dead_letters=dead_letters,
+            patience_s=min(settings.letter_patience_s, settings.stall_after_s / 2),
+            metrics=metrics,
+        )
 
     async def deliver(self, records: Sequence[Record], halt: asyncio.Event) -> list[bool]:
         """Take records to their endings; ``halt`` makes whatever waits for better times let go.
@@ -119,36 +126,14 @@ class Delivery:
         if isinstance(outcome, Done):
             self._metrics.ended(outcome.label)
             return True
+        since_s = self._burial.clock()
         try:
-            await self._patiently(lambda: self._bury(record, outcome), halt)
+            await self._patiently(lambda: self._burial.send(record, outcome, since_s), halt)
         except _Halted:
             return False
         self._metrics.dead_lettered(outcome.reason)
         log.warning("refused %s: %s: %s", _name(record), outcome.reason, outcome.message, extra=_ids(record))
         return True
-
-    async def _bury(self, record: Record, refused: Refused) -> None:
-        try:
-            await self._publisher.send(
-                self._dead_letters, key=record.key, value=self._letter(record, refused, whole=True)
-            )
-        except RejectEvent:
-            # The topic admits less than the event and its wrapping: the origin still says where the bytes are.
-            letter = self._letter(record, refused, whole=False)
-            await self._publisher.send(self._dead_letters, key=record.key, value=letter)
-
-    def _letter(self, record: Record, refused: Refused, *, whole: bool) -> bytes:
-        cut = "" if whole else " (the event's bytes are too large to repeat here: read them at the origin)"
-        return dead_letter(
-            role=self._role,
-            reason=refused.reason,
-            stage=cast("Stage", refused.stage),
-            message=refused.message + cut,
-            field=refused.field,
-            origin=_origin(record),
-            key=record.key,
-            value=record.value if whole else None,
-        ).to_bytes()
 
     async def _patiently(self, attempt: Callable[[], Awaitable[_T]], halt: asyncio.Event) -> _T:
         """Try until it works; waits longer each time.
@@ -182,12 +167,6 @@ class Delivery:
 
 class _Halted(Exception):  # noqa: N818 - not an error: the worker lets go
     pass
-
-
-def _origin(record: Record) -> Origin:
-    return Origin(
-        topic=record.topic, partition=record.partition, offset=record.offset, timestamp_ms=record.timestamp_ms
-    )
 
 
 def _name(record: Record) -> str:

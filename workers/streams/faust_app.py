@@ -244,7 +244,7 @@ def _app_settings(role: Role, settings: Settings) -> dict[str, Any]:
 
 
 def _record(message: Any) -> Record:
-    headers = message.headers or ()
+    headers = dict(message.headers or ())
     return Record(
         topic=message.topic,
         partition=message.partition,
@@ -252,5 +252,5 @@ def _record(message: Any) -> Record:
         key=message.key,
         value=message.value,
         timestamp_ms=round((message.timestamp or 0.0) * 1000),
-        headers=dict(headers.items() if isinstance(headers, Mapping) else headers),
+        headers={name: value or b"" for name, value in headers.items()},  # Kafka has headers without a value
     )

@@ -23,6 +23,7 @@ class MemoryPublisher:
     def __init__(self) -> None:
         self.sent: list[Sent] = []
         self._failing: dict[str, CrosscurrentError] = {}
+        self.answering = True
 
     async def send(
         self,
@@ -41,6 +42,10 @@ class MemoryPublisher:
         if topic in self._failing:
             raise self._failing[topic]
         self.sent.append(Sent(topic=topic, key=key, value=value, headers=headers or {}, partition=partition))
+
+    async def answers(self) -> bool:
+        """What ``answering`` says."""
+        return self.answering
 
     def fail(self, topic: str, error: CrosscurrentError) -> None:
         """From now on sending to this topic raises the error."""

@@ -65,6 +65,8 @@ class Metrics:
     def _delivery(self) -> None:
         self.events = self._counter("events", "Events that ended, by how.", ("role", "outcome"))
         self.dead_letters = self._counter("dead_letters", "Events refused for ever, by why.", ("reason",))
+        text = "Dead letters that their topic did not take: they are in the log alone."
+        self.unsent_letters = self._counter("dead_letters_unsent", text, ("reason",))
         self.retries = self._counter("retries", "Pauses made because something needed was away.")
         self.queue_depth = self._gauge("queue_depth", "What waits, by where.", ("stage",))
 
@@ -109,6 +111,7 @@ class Metrics:
             self.events.labels(self._role, outcome)
         for reason in Reason:
             self.dead_letters.labels(reason)
+            self.unsent_letters.labels(reason)
         for stage in DEPTH_STAGES:
             self.queue_depth.labels(stage)
         for stage in QUERY_STAGES:
@@ -135,6 +138,10 @@ class Metrics:
         """Count an event that was refused for ever."""
         self.events.labels(self._role, "dead_letter").inc()
         self.dead_letters.labels(reason).inc()
+
+    def unsent(self, reason: Reason) -> None:
+        """Count a dead letter that only the log tells of."""
+        self.unsent_letters.labels(reason).inc()
 
     def observe(self, modality: Modality, size: int, wait_s: float, encode_s: float) -> None:
         """Note a batch of the device; this makes it a ``BatchObserver``."""

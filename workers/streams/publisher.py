@@ -27,6 +27,7 @@ _WRAPPING_FACTOR = 2
 _SEND_TIMEOUT_S = 20.0
 _REQUEST_TIMEOUT_MS = 10_000
 _CLOSE_TIMEOUT_S = 5.0
+_ANSWER_TIMEOUT_S = 5.0
 
 
 class KafkaPublisher:
@@ -126,6 +127,15 @@ class KafkaPublisher:
         except (KafkaError, TimeoutError) as exc:
             raise RetryLater(f"the broker does not list its topics ({exc!r})") from exc
         return sorted(set(topics) - set(cluster.topics()))
+
+    async def answers(self) -> bool:
+        """Whether a broker answers at all, whatever it says to records."""
+        try:
+            async with asyncio.timeout(_ANSWER_TIMEOUT_S):
+                await self.missing(())
+        except (RetryLater, TimeoutError):
+            return False
+        return True
 
     async def _ready_producer(self) -> AIOKafkaProducer:
         async with self._starting:

@@ -96,6 +96,10 @@ class Publisher(Protocol):
         """
         ...
 
+    async def answers(self) -> bool:
+        """Whether a broker answers at all, whatever it says to records."""
+        ...
+
 
 class Ledger(Protocol):
     """What a handler keeps in memory of the records it has handled, and must have on Kafka before they are committed.

@@ -1,25 +1,22 @@
 """Reads a topic from its beginning, in no consumer group: for whoever needs all that was ever said of a key."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from config.errors import RetryLater
 from config.settings import KafkaSettings
-from workers.streams.security import aiokafka_security
+from workers.streams.open_topic import NoSuchTopic, OpenTopic, PastRecord, open_topic
 
-# The embedded broker answers an empty fetch only when this wait is over.
-_FETCH_WAIT_MS: Final = 100
-_POLL_MS: Final = 500
 _PATIENCE_S: Final = 30.0
 
 
 class TopicReader:
-    """A consumer that stands at the beginning of a topic; use it as an asynchronous context manager.
+    """The values of a topic; use it as an asynchronous context manager.
 
     Args:
         topic: Full name of the topic.
@@ -31,71 +28,47 @@ class TopicReader:
 
     def __init__(self, settings: KafkaSettings, topic: str, *, only: int | None = None) -> None:
         self._settings = settings
-        self._topic = topic
+        self._name = topic
         self._only = only
-        self._consumer: Any = None
-        self._assigned: list[TopicPartition] = []
+        self._open = AsyncExitStack()
+        self._topic: OpenTopic
 
     async def __aenter__(self) -> Self:
-        servers = [server.strip() for server in self._settings.bootstrap_servers.split(",")]
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=servers,
-            group_id=None,
-            enable_auto_commit=False,
-            fetch_max_wait_ms=_FETCH_WAIT_MS,
-            **aiokafka_security(self._settings),
-        )
-        try:
-            await self._stand_at_the_beginning()
-        except (KafkaError, OSError) as exc:
-            await self._consumer.stop()
-            raise RetryLater(f"{self._topic} cannot be read ({exc!r})") from exc
-        except BaseException:
-            await self._consumer.stop()
-            raise
+        with self._trouble("cannot be read"):
+            self._topic = await self._open.enter_async_context(open_topic(self._settings, self._name))
         return self
-
-    async def _stand_at_the_beginning(self) -> None:
-        await self._consumer.start()
-        if self._topic not in await self._consumer.topics():
-            raise RetryLater(f"there is no topic {self._topic}: create it with `crosscurrent topics create`")
-        await self._consumer._client.set_topics([self._topic])  # noqa: SLF001 - without it the partitions are unknown
-        known: Collection[int] = self._consumer.partitions_for_topic(self._topic) or {0}
-        wanted = known if self._only is None else {self._only % len(known)}
-        self._assigned = [TopicPartition(self._topic, partition) for partition in sorted(wanted)]
-        self._consumer.assign(self._assigned)
-        await self._consumer.seek_to_beginning(*self._assigned)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._consumer.stop()
+        await self._open.aclose()
 
     async def to_the_end(self) -> list[bytes]:
         """The values of all records that are there now, partition by partition in order."""
         found: list[bytes] = []
-        try:
+        with self._trouble("cannot be read to its end"):
             async with asyncio.timeout(_PATIENCE_S):
-                ends = await self._consumer.end_offsets(self._assigned)
-                while await self._behind(ends):
-                    found += await self._poll()
-        except (KafkaError, TimeoutError) as exc:
-            raise RetryLater(f"{self._topic} cannot be read to its end ({exc!r})") from exc
+                begins, ends = await self._topic.begins(), await self._topic.ends()
+                known = self._topic.partitions
+                wanted = known if self._only is None else [known[self._only % len(known)]]
+                async for batch in self._topic.batches({each: begins[each] for each in wanted}, ends):
+                    found += _values(batch)
         return found
 
     async def more(self) -> list[bytes]:
         """The values of records that came since; waits up to half a second for the first."""
+        with self._trouble("cannot be read on"):
+            return _values(await self._topic.more())
+
+    @contextmanager
+    def _trouble(self, what: str) -> Iterator[None]:
         try:
-            return await self._poll()
-        except KafkaError as exc:
-            raise RetryLater(f"{self._topic} cannot be read on ({exc!r})") from exc
+            yield
+        except NoSuchTopic as exc:
+            raise RetryLater(str(exc)) from exc
+        except (KafkaError, OSError) as exc:  # a TimeoutError is an OSError
+            raise RetryLater(f"{self._name} {what} ({exc!r})") from exc
 
-    async def _behind(self, ends: dict[TopicPartition, int]) -> bool:
-        for partition, end in ends.items():
-            if await self._consumer.position(partition) < end:
-                return True
-        return False
 
-    async def _poll(self) -> list[bytes]:
-        batches = await self._consumer.getmany(timeout_ms=_POLL_MS)
-        return [record.value for records in batches.values() for record in records if record.value is not None]
+def _values(records: Sequence[PastRecord]) -> list[bytes]:
+    return [record.value for record in records if record.value is not None]

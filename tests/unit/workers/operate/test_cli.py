@@ -37,7 +37,8 @@ def test_help_imports_nothing_heavy() -> None:
         "similar", "summarize", "tags", "topics create", "topics list", "schema", "doctor", "rebuild", "train builtin",
         "train corpus", "evaluate", "evaluate photos", "evaluate fusion", "evaluate ranking", "evaluate recommend",
         "train fusion", "train sequence", "export joined", "weights show", "weights reset", "evaluate pairs",
-        "evaluate heads", "train weights", "train alignment",
+        "evaluate heads", "train weights", "train alignment", "dead-letters list", "dead-letters show",
+        "dead-letters count", "dead-letters replay", "dead-letters purge",
     ],
 )  # fmt: skip
 def test_every_command_has_help(cli: CliRunner, command: str) -> None:

@@ -28,7 +28,10 @@ async def sent(*changes: Item | Tombstone) -> list[PastRecord]:
     topic = VectorsTopic("v", publisher, MemoryVectorIndex(MODEL, DIMS))
     for change in changes:
         await topic.publish([change])
-    return [PastRecord(value=each.value, key=each.key, headers=each.headers, at_ms=0) for each in publisher.sent]
+    return [
+        PastRecord(partition=0, offset=0, value=each.value, key=each.key, headers=each.headers, at_ms=0)
+        for each in publisher.sent
+    ]
 
 
 def refill(index: MemoryVectorIndex, *, longest_s: float = 1.0) -> Refill:
@@ -105,11 +108,11 @@ async def test_what_is_no_change_of_this_model_is_told_and_passed_over() -> None
     other = json.loads(good.value or b"") | {"model": "other@9"}
     zero = json.loads(good.value or b"") | {"vectors": {"text": "A" * 170 + "A="}, "item_id": "zero"}
     records = [
-        PastRecord(value=json.dumps(other).encode(), key=b"a", at_ms=0),
-        PastRecord(value=json.dumps(zero).encode(), key=b"zero", at_ms=0),
-        PastRecord(value=b"{}", key=b"a", at_ms=0),
-        PastRecord(value=None, key=b"a", at_ms=0),
-        PastRecord(value=None, key=b"\xff", headers={"version": b"1:2"}, at_ms=0),
+        PastRecord(partition=0, offset=0, value=json.dumps(other).encode(), key=b"a", at_ms=0),
+        PastRecord(partition=0, offset=0, value=json.dumps(zero).encode(), key=b"zero", at_ms=0),
+        PastRecord(partition=0, offset=0, value=b"{}", key=b"a", at_ms=0),
+        PastRecord(partition=0, offset=0, value=None, key=b"a", at_ms=0),
+        PastRecord(partition=0, offset=0, value=None, key=b"\xff", headers={"version": b"1:2"}, at_ms=0),
         good,
     ]
     index = MemoryVectorIndex(MODEL, DIMS)

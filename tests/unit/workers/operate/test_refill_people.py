@@ -35,12 +35,12 @@ def snapshot(*, updated_at_ms: int = 1000) -> UserProfile:
 
 def past(profile: UserProfile) -> PastRecord:
     """Its record."""
-    return PastRecord(value=profile.to_bytes(), key=b"ann", at_ms=0)
+    return PastRecord(partition=0, offset=0, value=profile.to_bytes(), key=b"ann", at_ms=0)
 
 
 def gone(at_ms: int | None) -> PastRecord:
     """The record that ends Ann."""
-    return PastRecord(value=None, key=b"ann", headers=forgotten_headers(at_ms), at_ms=0)
+    return PastRecord(partition=0, offset=0, value=None, key=b"ann", headers=forgotten_headers(at_ms), at_ms=0)
 
 
 def refill(people: MemoryPeopleStore) -> RefillPeople:
@@ -88,7 +88,9 @@ async def test_what_is_no_profile_of_this_model_is_told_and_passed_over() -> Non
     people = MemoryPeopleStore(PeopleSettings(), DIMS)
     doing = refill(people)
     values = [json.dumps(bare).encode(), json.dumps(other).encode(), b"{}"]
-    await doing.add([*(PastRecord(value=value, key=b"ann", at_ms=0) for value in values), gone(None)])
+    await doing.add(
+        [*(PastRecord(partition=0, offset=0, value=value, key=b"ann", at_ms=0) for value in values), gone(None)]
+    )
     assert dict(doing.done.passed_over) == {
         "a profile without its sums and times": 1,
         "profiles of other@9, and the settings name test@1": 1,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from config.vocabulary import Role
 from tests.unit.workers.streams.kit import DEAD_LETTERS, ScriptedHandler, delivery_of, record, records
 from workers.contracts.dead_letter import DEAD_LETTERS as READER
 from workers.contracts.dead_letter import DeadLetter
+from workers.contracts.replays import REPLAY_HEADER, LetterPlace, Origin, Replayed
 from workers.streams.delivery import Trouble
 from workers.streams.memory import MemoryPublisher
 from workers.streams.metrics import Metrics
@@ -179,25 +181,84 @@ async def test_a_dead_letter_arrives_once_the_broker_is_back() -> None:
 
 
 class _Small(MemoryPublisher):
-    """A topic that admits no more than 600 bytes."""
+    """A topic that admits records up to a size, key included."""
+
+    def __init__(self, most_bytes: int) -> None:
+        super().__init__()
+        self.most_bytes = most_bytes
 
     async def send(self, topic: str, *, key: bytes | None, value: bytes | None, headers: object = None) -> None:
         """Refuse what is larger."""
-        if len(value or b"") > 600:
+        if len(value or b"") + len(key or b"") > self.most_bytes:
             raise RejectEvent(Reason.EVENT_TOO_LARGE, "too large")
         await super().send(topic, key=key, value=value)
 
 
 async def test_a_letter_that_is_too_large_goes_without_the_bytes() -> None:
     """A partition must not stand still for a letter that can never be sent; the origin says where the bytes are."""
-    publisher = _Small()
+    publisher = _Small(700)
     delivery = delivery_of(ScriptedHandler(lambda records, call: [BAD]), publisher)
 
     assert await delivery.deliver([record(7, value=b"x" * 1000)], asyncio.Event()) == [True]
 
     [letter] = letters(publisher)
-    assert letter.value is None
+    assert (letter.cut, letter.value, letter.original_key()) == (True, None, b"key-7")
     assert letter.origin.offset == 7
+
+
+async def test_a_letter_whose_key_is_too_large_goes_without_it() -> None:
+    """Nobody made a rule of how long a key is, and a worker that cannot bury it would restart at it for ever."""
+    publisher = _Small(700)
+    delivery = delivery_of(ScriptedHandler(lambda records, call: [BAD]), publisher)
+
+    assert await delivery.deliver([replace(record(7), key=b"k" * 1000)], asyncio.Event()) == [True]
+
+    [letter] = letters(publisher)
+    assert (letter.cut, letter.key, publisher.sent[0].key) == (True, None, None)
+
+
+async def test_a_topic_that_admits_no_letter_is_waited_for_and_named() -> None:
+    """Nothing is thrown away: the event waits, an operator is told what to raise, and then it goes on by itself."""
+    publisher, told = _Small(10), list[Trouble | None]()
+    delivery = delivery_of(ScriptedHandler(lambda records, call: [BAD]), publisher, on_trouble=told.append)
+
+    waiting = asyncio.create_task(delivery.deliver([record(7)], asyncio.Event()))
+    await asyncio.sleep(0.02)
+    publisher.most_bytes = 2000
+
+    assert await waiting == [True]
+    assert told[0] is not None
+    assert "max.message.bytes" in told[0].message
+    assert told[-1] is None
+
+
+async def test_a_letter_keeps_the_headers_and_whose_replay_it_was() -> None:
+    """The sender's headers are kept; the header of a replay becomes the chain back to the first letter."""
+    publisher = MemoryPublisher()
+    delivery = delivery_of(ScriptedHandler(lambda records, call: [BAD]), publisher)
+    first, last = LetterPlace(partition=1, offset=2), LetterPlace(partition=1, offset=5)
+    origin = Origin(topic="test.content", partition=0, offset=3, timestamp_ms=5)
+    header = Replayed(letter=last, first=first, origin=origin, attempts=2).to_header()
+    read = replace(record(7), headers={"trace": b"\xff", REPLAY_HEADER: header})
+
+    assert await delivery.deliver([read], asyncio.Event()) == [True]
+
+    [letter] = letters(publisher)
+    assert letter.original_headers() == {"trace": b"\xff"}
+    assert letter.attempts == 3
+    assert letter.replayed is not None
+    assert (letter.replayed.first, letter.replayed.letter, letter.replayed.origin.offset) == (first, last, 3)
+    assert letter.origin.offset == 7
+
+
+async def test_a_header_that_is_none_still_gets_its_letter() -> None:
+    """It is what the event is refused for, so it must not stop the letter."""
+    publisher = MemoryPublisher()
+    delivery = delivery_of(ScriptedHandler(lambda records, call: [BAD]), publisher)
+
+    assert await delivery.deliver([replace(record(7), headers={REPLAY_HEADER: b"{"})], asyncio.Event()) == [True]
+
+    assert letters(publisher)[0].replayed is None
 
 
 async def test_cancelling_is_not_a_defect() -> None:

@@ -26,6 +26,7 @@ def names(metrics: Metrics) -> set[str]:
 def test_everything_promised_is_there() -> None:
     """The names of the design, no more and no less than it and what helps beside it."""
     assert names(Metrics(Role.CONTENT)) == PROMISED | {
+        "dead_letters_unsent_total",
         "retries_total",
         "calibration_timestamp_seconds",
         "calibration_refreshes_total",
