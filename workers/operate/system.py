@@ -7,7 +7,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 
 from config.settings import ENV_PREFIX, Settings, load_settings
 from config.vocabulary import Role
-from workers.operate.admin import create_topics
+from workers.operate.admin import TopicState, create_topics
 from workers.operate.children import Child
 from workers.operate.cli_options import Options
 from workers.operate.durable import Durable
@@ -87,6 +87,7 @@ class System:
         self._stack = contextlib.ExitStack()
         self._own: Servers | None = None
         self.workers: dict[Role, Worker] = {}
+        self.topics: Sequence[TopicState] = ()
         self.settings: Settings
 
     @property
@@ -115,7 +116,7 @@ class System:
             overrides |= self._start_servers().settings
         self.settings = load_settings(self._options.config, overrides)
         self._on_step("creating topics")
-        create_topics(self.settings.kafka)
+        self.topics = create_topics(self.settings.kafka)
         if self._durable:
             self._durable.make_whole(self.settings, self._on_step)
         self._on_step("starting the workers")

@@ -114,6 +114,9 @@ def print_addresses(system: System, console: Console, *, kept: str = _IN_MEMORY)
         "logs": str(system.folder),
     }
     console.print(summary_table(rows))
+    for state in system.topics:
+        for told in state.differences:  # topics that were kept and settings that have changed since
+            console.print(f"{state.spec.name}: {told}", style="bold yellow", markup=False, soft_wrap=True)
     if system.servers:
         console.print("from another terminal:", style="dim")
         for name in ("KAFKA__BOOTSTRAP_SERVERS=" + system.servers["broker"], "REDIS__URL=" + system.servers["redis"]):

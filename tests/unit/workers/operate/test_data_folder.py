@@ -64,12 +64,14 @@ def test_a_folder_in_use_is_refused_until_its_holder_is_killed(tmp_path: Path) -
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     with holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == b"held\n"
-        refusal = f"is in use by process {holder.pid}: stop that first, or name another folder"
-        with pytest.raises(Misconfigured, match=refusal):
-            used(tmp_path / "data")
-        holder.send_signal(signal.SIGKILL)
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"held\n"
+            refusal = f"is in use by process {holder.pid}: stop that first, or name another folder"
+            with pytest.raises(Misconfigured, match=refusal):
+                used(tmp_path / "data")
+        finally:
+            holder.send_signal(signal.SIGKILL)
     used(tmp_path / "data")
 
 
