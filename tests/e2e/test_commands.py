@@ -169,6 +169,8 @@ def test_topics_and_doctor_find_all_well(run: Run) -> None:
     well = run("doctor")
     assert well.exit_code == 0, well.output
     assert "trouble" not in well.stdout
+    assert "the embedded broker keeps everything in memory only" in well.stdout
+    assert "crosscurrent up --data DIR keeps it" in well.stdout
 
 
 def test_without_a_worker_a_query_says_what_to_check(system: System, run: Run, tmp_path: Path) -> None:

@@ -100,6 +100,16 @@ def list_topics(settings: KafkaSettings) -> list[TopicState]:
         return _states(admin, topic_specs(settings))
 
 
+def cluster_id(settings: KafkaSettings) -> str:
+    """What the broker calls its cluster.
+
+    Raises:
+        Misconfigured: The broker cannot be reached.
+    """
+    with _admin(settings) as admin:
+        return str(admin.describe_cluster()["cluster_id"])
+
+
 def _wanted(spec: TopicSpec) -> dict[str, Any]:
     return {
         "num_partitions": spec.partitions,

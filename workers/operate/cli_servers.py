@@ -9,6 +9,7 @@ import typer
 from config.vocabulary import Role
 from workers.operate.cli_options import options_of
 from workers.operate.console import ExitCode, output, progress_console
+from workers.operate.kafka_server import DEFAULT_HEAP_MB, LEAST_HEAP_MB
 
 _Profile = Annotated[str | None, typer.Option(help="Model profile, such as builtin; the settings decide otherwise.")]
 
@@ -40,17 +41,31 @@ def worker(
 
 def up(
     ctx: typer.Context,
+    *,
     external: Annotated[
         bool, typer.Option("--external", help="Use the settings' broker and Redis instead of embedded ones.")
     ] = False,
+    data: Annotated[
+        Path | None, typer.Option(help="Folder that keeps everything over restarts; in memory only without one.")
+    ] = None,
+    kafka_heap_mb: Annotated[
+        int, typer.Option(help="With --data: memory of Apache Kafka's JVM for objects, in MiB.", min=LEAST_HEAP_MB)
+    ] = DEFAULT_HEAP_MB,
     profile: _Profile = None,
-    logs: Annotated[Path | None, typer.Option(help="Folder for the logs; a temporary one by default.")] = None,
+    logs: Annotated[Path | None, typer.Option(help="Folder for the logs; DIR/logs or a temporary one.")] = None,
 ) -> None:
-    """Run servers and all three workers on this machine until Ctrl-C."""
-    from workers.operate.up import run_up
+    """Run servers and all three workers on this machine until Ctrl-C.
 
-    options = options_of(ctx)
-    raise typer.Exit(run_up(options, external=external, profile=profile, logs=logs, console=output()))
+    Without --data the servers keep everything in memory only, and it is gone afterwards. With --data DIR events,
+    vectors and profiles are there again at the next start, after any end. That needs Apache Kafka: unpack a release
+    (4.0 or newer) and let KAFKA_HOME name its folder, and have Java 17 or newer in JAVA_HOME or on PATH.
+    """
+    if data and external:
+        raise typer.BadParameter("--data keeps what embedded servers hold: leave out --external")
+    from workers.operate.up import UpPlan, run_up
+
+    plan = UpPlan(external=external, data=data, heap_mb=kafka_heap_mb, profile=profile, logs=logs)
+    raise typer.Exit(run_up(options_of(ctx), plan, output()))
 
 
 def demo(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from config.errors import CrosscurrentError
 from config.settings import Settings, load_settings
 from config.vocabulary import ModelRef
-from workers.operate.admin import list_topics
+from workers.operate.admin import cluster_id, list_topics
+from workers.operate.embedded import MEMORY_CLUSTER_ID
 
 if TYPE_CHECKING:
     from encoders.base import EncoderSet
@@ -62,6 +63,9 @@ def _guarded(check: str, find: Callable[[], Iterator[Finding]]) -> list[Finding]
 def _topics(settings: Settings) -> Iterator[Finding]:
     states = list_topics(settings.kafka)
     yield Finding(check="broker", good=True, detail=f"answers at {settings.kafka.bootstrap_servers}")
+    if cluster_id(settings.kafka) == MEMORY_CLUSTER_ID:
+        detail = "the embedded broker keeps everything in memory only: it is gone when the broker stops"
+        yield Finding(check="kept", good=True, detail=detail, way_out="crosscurrent up --data DIR keeps it")
     missing = [state.spec.name for state in states if not state.exists]
     if missing:
         detail = f"missing: {', '.join(missing)}"

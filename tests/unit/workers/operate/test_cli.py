@@ -1,6 +1,7 @@
 """The command line: quick help, clear refusals, exit codes; nothing here needs a server."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from tests.programs import java, kafka
 from workers.operate.cli import app
+from workers.operate.data_folder import open_data
+from workers.operate.release import Release
 
 HEAVY = ("torch", "faust", "redis", "kafka", "aiokafka", "transformers", "numpy")
 
@@ -122,6 +126,40 @@ def test_a_missing_file_or_folder_is_a_usage_error(cli: CliRunner, tmp_path: Pat
         done = cli.invoke(app, ["publish", *command, "--dry-run"])
         assert done.exit_code == 2
         assert "none" in done.output
+
+
+def test_a_durable_system_without_kafka_or_java_is_refused(
+    cli: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are told with how to get them, and the folder is not touched."""
+    for variable in ("KAFKA_HOME", "JAVA_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = cli.invoke(app, ["up", "--data", str(tmp_path / "data")])
+    assert done.exit_code == 78
+    assert "error: 2 problems" in done.stderr
+    assert "--data needs Apache Kafka, and KAFKA_HOME is not set: download" in done.stderr
+    assert "no Java 17 or newer (PATH: no java there): install" in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_data_folder_in_use_is_refused(cli: CliRunner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second ``up`` on it ends with 78 before it starts anything."""
+    monkeypatch.setenv("KAFKA_HOME", str(kafka(tmp_path, "4.2.1")))
+    monkeypatch.setenv("JAVA_HOME", str(java(tmp_path, "17.0.15").parent.parent))
+    with open_data(tmp_path / "data", kafka=Release(4, 2, 1), redis=Release(8, 0, 0)):
+        done = cli.invoke(app, ["up", "--data", str(tmp_path / "data")])
+    assert done.exit_code == 78
+    assert f"{tmp_path / 'data'} is in use by process {os.getpid()}" in done.stderr
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["crosscurrent.json", "lock"]
+
+
+@pytest.mark.parametrize("words", [["--external"], ["--kafka-heap-mb", "64"], ["--kafka-heap-mb", "much"]])
+def test_wrong_ways_to_keep_data_are_usage_errors(cli: CliRunner, tmp_path: Path, words: list[str]) -> None:
+    """Servers of one's own keep their own data, and a broker needs some memory."""
+    done = cli.invoke(app, ["up", "--data", str(tmp_path / "data"), *words])
+    assert done.exit_code == 2
+    assert words[0] in done.stderr
 
 
 def test_schema_writes_the_documents(cli: CliRunner, tmp_path: Path) -> None:
