@@ -106,7 +106,7 @@ def cluster_id(settings: KafkaSettings) -> str:
     Raises:
         Misconfigured: The broker cannot be reached.
     """
-    with _admin(settings) as admin:
+    with open_admin(settings) as admin:
         return str(admin.describe_cluster()["cluster_id"])
 
 
