@@ -1,7 +1,7 @@
 """Everything a topic holds at this moment, record by record, in no consumer group."""
 
 import itertools
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,14 +44,21 @@ async def past_records(
 
 
 async def past_batches(
-    settings: KafkaSettings, topic: Topic, tell: Callable[[int, int], object]
+    settings: KafkaSettings, topic: Topic, tell: Callable[[int, int], object], *, catch_up: bool = False
 ) -> AsyncGenerator[list[PastRecord]]:
-    """The same, as many records at once as have arrived, up to 512; ``tell`` hears of a batch once it is done with."""
+    """The same, as many records at once as have arrived, up to 512; ``tell`` hears of a batch once it is done with.
+
+    With ``catch_up`` what has come while it read follows, up to where the topic ends then.
+    """
     from aiokafka import AIOKafkaConsumer, TopicPartition
 
     name = topic.named(settings.topic_prefix)
     consumer = AIOKafkaConsumer(
-        name, enable_auto_commit=False, fetch_max_wait_ms=_FETCH_WAIT_MS, **client_options(settings)
+        name,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=_FETCH_WAIT_MS,
+        **client_options(settings),
     )
     with broker_errors(settings):
         await consumer.start()
@@ -59,24 +66,31 @@ async def past_batches(
             partitions = [TopicPartition(name, each) for each in sorted(consumer.partitions_for_topic(name) or ())]
             if not partitions:
                 raise Misconfigured(f"there is no topic {name}: create it with 'crosscurrent topics create'")
-            begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
-            await consumer.seek_to_beginning(*partitions)
-            left = {each for each in partitions if ends[each] > begins[each]}
-            unsure = set(left)
-            while left:
-                batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_MOST_TOGETHER)
-                # The embedded broker, asked for an end, counts one record of the last batch; a fetch tells the truth.
-                fetched = {each: consumer.highwater(each) or 0 for each in unsure & batches.keys()}
-                ends |= {each: max(ends[each], end) for each, end in fetched.items()}
-                unsure -= fetched.keys()
-                total = sum(ends[each] - begins[each] for each in partitions)
-                yield [_past(record) for record in itertools.chain.from_iterable(batches.values())]
-                left = {each for each in left if await consumer.position(each) < ends[each]}
-                # By offsets: compaction leaves gaps, and records that came since are none of the total.
-                done = total - sum([ends[each] - await consumer.position(each) for each in left])
-                tell(done, total)
+            for _ in range(1 + catch_up):
+                async for batch in _to_the_end(consumer, partitions, tell):
+                    yield batch
         finally:
             await consumer.stop()
+
+
+async def _to_the_end(
+    consumer: Any, partitions: Sequence[Any], tell: Callable[[int, int], object]
+) -> AsyncGenerator[list[PastRecord]]:
+    """From where the consumer stands to where the partitions end now."""
+    begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+    left = {each for each in partitions if ends[each] > max(begins[each], await consumer.position(each))}
+    unsure = set(left)
+    while left:
+        batches = await consumer.getmany(timeout_ms=_POLL_MS, max_records=_MOST_TOGETHER)
+        # The embedded broker, asked for an end, counts one record of the last batch; a fetch tells the truth.
+        fetched = {each: consumer.highwater(each) or 0 for each in unsure & batches.keys()}
+        ends |= {each: max(ends[each], end) for each, end in fetched.items()}
+        unsure -= fetched.keys()
+        yield [_past(record) for record in itertools.chain.from_iterable(batches.values())]
+        left = {each for each in left if await consumer.position(each) < ends[each]}
+        # By offsets: compaction leaves gaps, and records that came since are none of the total.
+        total = sum(ends[each] - begins[each] for each in partitions)
+        tell(total - sum([ends[each] - await consumer.position(each) for each in left]), total)
 
 
 def _past(record: Any) -> PastRecord:
