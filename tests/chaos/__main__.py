@@ -1,6 +1,7 @@
 """``python -m tests.chaos``: a run of any length, its report, and status 1 when something is not proven."""
 
 import asyncio
+import logging
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from tests.chaos.servers import embedded_servers
 
 
 def main(
+    *,
     events: Annotated[int, typer.Option(help="Events sent.")] = 100_000,
     kills: Annotated[int, typer.Option(help="Workers killed or stopped; each is a rebalance too.")] = 50,
     redis_losses: Annotated[int, typer.Option(help="Redis killed or flushed, and rebuilt.")] = 5,
@@ -30,6 +32,8 @@ def main(
 ) -> None:
     """Shake the system and prove that nothing is lost and nothing counts twice."""
     console = Console()
+    for library in ("aiokafka", "workers"):  # both tell of every cut, in plenty
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     amounts = Amounts(
         events=events, kills=kills, redis_losses=redis_losses, network=network, stalls=stalls, joins=joins
     )

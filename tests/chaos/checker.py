@@ -63,7 +63,9 @@ class Findings:
     def told(self) -> list[str]:
         """A line for each check that does not hold."""
         return [
-            f"{check}: {len(each)} times not: {'; '.join(each[:_EXAMPLES])}" for check, each in self.wrong.items() if each
+            f"{check}: {len(each)} times not: {'; '.join(each[:_EXAMPLES])}"
+            for check, each in self.wrong.items()
+            if each
         ]
 
 
@@ -139,7 +141,8 @@ def _wrong_sum(
     known = [one for one in acted if one.item_id in directions]
     decays = [2 ** ((one.at_ms - newest_ms) / (settings.half_life_s * 1000)) for one in known]
     shares = [settings.action_weights[one.action] * decay for one, decay in zip(known, decays, strict=True)]
-    strength, total = sum(map(abs, shares)), sum(s * directions[ItemId(one.item_id)] for s, one in zip(shares, known))
+    strength = sum(map(abs, shares))
+    total = sum(share * directions[ItemId(one.item_id)] for share, one in zip(shares, known, strict=True))
     if profile.sums is None or abs(profile.sums.strength / strength - 1) > _CLOSE:
         return f"has strength {profile.sums and profile.sums.strength}, and {strength} was earned"
     return "" if np.allclose(profile.sums.total, total, atol=1e-3) else "points elsewhere than its actions"

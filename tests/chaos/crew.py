@@ -22,6 +22,7 @@ _LOOK_EVERY_S: Final = 0.25
 _PROBE_TIMEOUT_S: Final = 10.0  # two busy cores; a worker that is gone is found by its exit code
 _GRACE_S: Final = 30.0
 _TAIL_LINES: Final = 25
+_TERMINATED: Final = 128 + signal.SIGTERM
 
 
 @dataclass(slots=True, kw_only=True)
@@ -121,7 +122,7 @@ class Crew:
         """Wait until everybody of the roles is ready."""
         async with asyncio.timeout(timeout_s), aiohttp.ClientSession() as session:
             while not all([await _status(session, post, "/ready") == 200 for post in self.posts if post.role in roles]):
-                await asyncio.sleep(_LOOK_EVERY_S)
+                await asyncio.sleep(_LOOK_EVERY_S)  # noqa: ASYNC110 - of other processes
 
     async def look_after(self) -> None:
         """Restart what ended and end what stalls, until cancelled."""
@@ -148,7 +149,9 @@ class Crew:
 
     def _account_for(self, post: Post, code: int) -> None:
         self.ends[post.told or "by itself"] += 1
-        if not post.told or (post.told == "stopped" and code != 0):
+        # Told to stop before it could listen to that, it ends as any process does; it had nothing in hand.
+        in_order = code == 0 or (code == _TERMINATED and post.address() is None)
+        if not post.told or (post.told == "stopped" and not in_order):
             tail = post.child.log_tail(_TAIL_LINES)
             self.surprises.append(f"{post.name} ended with {code} ({post.told or 'not asked to'}):\n{tail}")
 

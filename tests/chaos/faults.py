@@ -76,6 +76,8 @@ class Havoc:
         self._tell = tell
         self._measuring: set[asyncio.Task[None]] = set()
         self.journal = Journal()
+        self.next_at = 0
+        """When the next fault is due, or the one that happens now was."""
         self._ways: dict[FaultKind, Callable[[Fault], Awaitable[None]]] = {
             FaultKind.KILL: self._kill,
             FaultKind.TERM: self._term,
@@ -93,12 +95,14 @@ class Havoc:
     async def run(self, plan: Sequence[Fault]) -> None:
         """Do every fault once so many events have ended."""
         for fault in plan:
-            while self._watch.done < fault.at:
+            self.next_at = fault.at
+            while self._watch.done < fault.at:  # noqa: ASYNC110 - of other processes
                 await asyncio.sleep(_LOOK_EVERY_S)
             self._tell(f"{self._watch.done}: {fault.kind} ({fault.role})")
             began_s = time.monotonic()
             await self._ways[fault.kind](fault)
             self._measure(fault, began_s)
+        self.next_at = sys.maxsize
 
     async def settled(self) -> None:
         """Wait until the system has recovered from all."""
@@ -139,7 +143,7 @@ class Havoc:
         post = posts[fault.victim % len(posts)]
         self._crew.stall(post)
         deadline_s = time.monotonic() + _NOTICED_WITHIN_S
-        while post in self._crew.posts and time.monotonic() < deadline_s:
+        while post in self._crew.posts and time.monotonic() < deadline_s:  # noqa: ASYNC110 - of another process
             await asyncio.sleep(_LOOK_EVERY_S)
         if post in self._crew.posts:
             self._crew.kill(post)

@@ -79,6 +79,16 @@ class Amounts:
     joins: int
     broker_kills: int = 0
 
+    @property
+    def faults(self) -> int:
+        """How many there are in all."""
+        return self.kills + self.redis_losses + self.network + self.stalls + self.joins + self.broker_kills
+
+    @property
+    def apart(self) -> int:
+        """Events from one fault to the next."""
+        return round(self.events * (1 - 2 * _LULL) / max(self.faults, 1))
+
 
 def plan(seed: int, amounts: Amounts) -> tuple[Fault, ...]:
     """Every fault in its order: evenly spread, shuffled, and no two at the same moment."""

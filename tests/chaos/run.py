@@ -32,6 +32,7 @@ from workers.streams.publisher import KafkaPublisher
 
 _STILL_S: Final = 120.0
 """After this long without a commit anywhere the run is given up, and what is left is told."""
+_BACKLOG: Final = 400
 _PROFILE: Final = """\
 name: chaos
 version: "1"
@@ -56,7 +57,6 @@ class Options:
 
     Args:
         workers: Of each role.
-        backlog: Events that may wait.
         silence_s: The longest that a partition with lag may stand still.
         overrides: Further settings, such as ``kafka.replication_factor``.
     """
@@ -64,7 +64,6 @@ class Options:
     seed: int
     amounts: Amounts
     workers: int = 2
-    backlog: int = 2000
     silence_s: float = 60.0
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
@@ -96,9 +95,7 @@ class Run:
         self._watch = Watch(self._settings.kafka)
         self._crew = Crew(folder, environment, size=options.workers)
         self._havoc = Havoc(servers, self._crew, self._watch, environment=self._environment, tell=tell)
-        self._traffic = Traffic(
-            seed=options.seed, events=options.amounts.events, began_ms=time.time_ns() // 1_000_000
-        )
+        self._traffic = Traffic(seed=options.seed, events=options.amounts.events, began_ms=time.time_ns() // 1_000_000)
 
     async def go(self) -> Report:
         """Run it."""
@@ -132,9 +129,13 @@ class Run:
         return Sender(
             publisher,
             self._settings.kafka.topic_prefix,
-            done=lambda: self._watch.done,
-            backlog=self._options.backlog,
+            room=self._room,
         )
+
+    def _room(self) -> int:
+        """Enough that workers have something in hand, and not so much that the next fault would find nothing to hit."""
+        ahead = min(max(_BACKLOG, self._options.amounts.apart), _BACKLOG * 4)
+        return ahead + min(self._watch.done, self._havoc.next_at)
 
     async def _set_the_shelf(self, sender: Sender) -> None:
         """What queries and interactions are about, before anybody asks."""
@@ -164,7 +165,7 @@ class Run:
 
     async def _drained(self, sender: Sender) -> None:
         async def wait() -> None:
-            while self._watch.done < sender.sent or self._watch.lag():
+            while self._watch.done < sender.sent or self._watch.lag():  # noqa: ASYNC110 - of other processes
                 await asyncio.sleep(0.2)
 
         await self._unless_still(wait())
@@ -220,9 +221,7 @@ class Run:
         return [record async for record in past_records(self._settings.kafka, topic, lambda *_: None)]
 
 
-def _values(
-    servers: Servers, profile: Path, overrides: Mapping[str, Mapping[str, Any]]
-) -> dict[str, dict[str, Any]]:
+def _values(servers: Servers, profile: Path, overrides: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     name = f"chaos-{uuid.uuid4().hex[:8]}"
     values: dict[str, dict[str, Any]] = {
         "kafka": {"bootstrap_servers": servers.bootstrap, "topic_prefix": name, "session_timeout_s": 6.0},

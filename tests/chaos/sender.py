@@ -17,15 +17,13 @@ class Sender:
 
     Args:
         prefix: Of the topics.
-        done: How many events have ended.
-        backlog: How many may wait: enough that workers always have something in hand when they are hit.
+        room: How many events may be sent in all by now.
     """
 
-    def __init__(self, publisher: KafkaPublisher, prefix: str, *, done: Callable[[], int], backlog: int) -> None:
+    def __init__(self, publisher: KafkaPublisher, prefix: str, *, room: Callable[[], int]) -> None:
         self._publisher = publisher
         self._prefix = prefix
-        self._done = done
-        self._backlog = backlog
+        self._room = room
         self.sent = 0
         self.repeated = 0
         """Sends without a confirmation, made again: some of them may be there twice."""
@@ -33,7 +31,7 @@ class Sender:
     async def send(self, events: Iterable[Sent]) -> None:
         """Send all of them."""
         for batch in _batches(iter(events)):
-            while self.sent - self._done() > self._backlog:
+            while self.sent > self._room():  # noqa: ASYNC110 - of other processes
                 await asyncio.sleep(_PAUSE_S / 3)
             await asyncio.gather(*map(self._surely, batch))
             self.sent += len(batch)

@@ -22,7 +22,7 @@ SHELF: Final = 120
 """Items that never change."""
 SHELF_GROUP: Final = "shelf"
 
-_WORDS: Final = "amber birch cedar delta ember fjord grove heron inlet jetty knoll lotus maple north ocean prairie".split()
+_WORDS: Final = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron", "inlet", "jetty", "knoll")
 _ACTIONS: Final = (Action.VIEW, Action.CLICK, Action.LIKE, Action.DISLIKE, Action.SHARE, Action.PURCHASE)
 _RECENT: Final = 200
 _POISONED: Final = 0.005

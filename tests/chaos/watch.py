@@ -84,7 +84,9 @@ class Watch:
 
     def silences(self) -> dict[str, float]:
         """The longest silence of every partition in seconds."""
-        return {f"{tp.topic}[{tp.partition}]": lane.silent_s for lanes in self.lanes.values() for tp, lane in lanes.items()}
+        return {
+            f"{tp.topic}[{tp.partition}]": lane.silent_s for lanes in self.lanes.values() for tp, lane in lanes.items()
+        }
 
     async def moved(self, roles: Collection[Role]) -> float:
         """Wait until every partition of the roles that has lag now has moved; the seconds that took."""
