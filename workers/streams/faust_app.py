@@ -47,7 +47,7 @@ _AGAIN_S = 1.0
 
 
 class _ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # faust has no types
-    """Faust's consumer thread, patient at its start, with a short wait in the broker and commits that survive a rebalance."""
+    """Faust's consumer thread: patient at its start, a short wait in the broker, commits that survive a rebalance."""
 
     async def on_start(self) -> None:
         """Connect; a broker that is away is waited for, where Faust's own would end the process."""
@@ -55,12 +55,13 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # fa
             self._consumer = self._create_consumer(loop=self.thread_loop)
             self.time_started = time.monotonic()
             try:
-                return await self._consumer.start()
+                await self._consumer.start()
             except (KafkaError, OSError) as exc:
                 log.warning("the consumer cannot start (%r); trying again in %.0f s", exc, _AGAIN_S)
+            else:
+                return
             await self._consumer.stop()
             await self.sleep(_AGAIN_S)
-        return None
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
