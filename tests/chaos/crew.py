@@ -121,8 +121,10 @@ class Crew:
     async def ready(self, roles: Sequence[Role] = tuple(Role), *, timeout_s: float = 240.0) -> None:
         """Wait until everybody of the roles is ready."""
         async with asyncio.timeout(timeout_s), aiohttp.ClientSession() as session:
-            while not all([await _status(session, post, "/ready") == 200 for post in self.posts if post.role in roles]):
-                await asyncio.sleep(_LOOK_EVERY_S)  # noqa: ASYNC110 - of other processes
+            while not all(  # noqa: ASYNC110 - of other processes
+                [await _status(session, post, "/ready") == 200 for post in self.posts if post.role in roles]
+            ):
+                await asyncio.sleep(_LOOK_EVERY_S)
 
     async def look_after(self) -> None:
         """Restart what ended and end what stalls, until cancelled."""
