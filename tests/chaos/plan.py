@@ -95,6 +95,8 @@ def plan(seed: int, amounts: Amounts) -> tuple[Fault, ...]:
     draw = random.Random(f"faults {seed}")
     kinds = _kinds(amounts)
     draw.shuffle(kinds)
+    for _ in range(amounts.stalls):  # not among the last: a stall shows by what is not fetched after it
+        kinds.insert(draw.randint(0, len(kinds) * 2 // 3), FaultKind.STALL)
     first, span = amounts.events * _LULL, amounts.events * (1 - 2 * _LULL)
     step = span / max(len(kinds), 1)
     roles = _turns(draw, len(kinds))
@@ -116,7 +118,6 @@ def _kinds(amounts: Amounts) -> list[FaultKind]:
         *in_turn((FaultKind.KILL, FaultKind.KILL, FaultKind.TERM), amounts.kills),
         *in_turn((FaultKind.REDIS_KILL, FaultKind.REDIS_FLUSH), amounts.redis_losses),
         *in_turn(_NETWORK, amounts.network),
-        *[FaultKind.STALL] * amounts.stalls,
         *[FaultKind.JOIN] * amounts.joins,
         *[FaultKind.BROKER_KILL] * amounts.broker_kills,
     ]
