@@ -1,6 +1,7 @@
 """The worker processes and who looks after them: what Kubernetes does, restarting what ends or fails its liveness."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -99,12 +100,12 @@ class Crew:
         post.told = "stopped"
         post.child.ask_to_stop()
 
-    def stall(self, post: Post) -> bool:
-        """Make it stop fetching; False when it has not come so far."""
+    def stall(self, post: Post) -> None:
+        """Make it stop fetching what it has by now."""
         told = post.address()
         if told is not None and post.child.exit_code is None:
-            os.kill(told[1], signal.SIGUSR1)
-        return told is not None
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(told[1], signal.SIGUSR1)
 
     async def dismiss(self, roles: Sequence[Role] = tuple(Role)) -> None:
         """Stop the workers of roles in good order and wait until they ended."""

@@ -19,6 +19,8 @@ _REBUILD_TIMEOUT_S: Final = 300.0
 _NOTICED_WITHIN_S: Final = 75.0
 """How long a stalled worker is left to its watchdog; longer than any partition may be silent."""
 _SLOW_S: Final = 0.1
+_MISSED: Final = 500
+"""Events sent while a worker fetches none."""
 
 
 class ChaosError(Exception):
@@ -95,7 +97,7 @@ class Havoc:
     async def run(self, plan: Sequence[Fault]) -> None:
         """Do every fault once so many events have ended."""
         for fault in plan:
-            self.next_at = fault.at
+            self.next_at = max(self.next_at, fault.at)
             while self._watch.done < fault.at:  # noqa: ASYNC110 - of other processes
                 await asyncio.sleep(_LOOK_EVERY_S)
             self._tell(f"{self._watch.done}: {fault.kind} ({fault.role})")
@@ -141,9 +143,11 @@ class Havoc:
         await self._crew.ready([fault.role])
         posts = self._crew.of(fault.role)
         post = posts[fault.victim % len(posts)]
-        self._crew.stall(post)
+        self.next_at += _MISSED  # what was fetched before is worked off: only what comes now stays behind
         deadline_s = time.monotonic() + _NOTICED_WITHIN_S
-        while post in self._crew.posts and time.monotonic() < deadline_s:  # noqa: ASYNC110 - of another process
+        while post in self._crew.posts and time.monotonic() < deadline_s:
+            if not post.told:
+                self._crew.stall(post)  # again and again: a rebalance makes it fetch anew
             await asyncio.sleep(_LOOK_EVERY_S)
         if post in self._crew.posts:
             self._crew.kill(post)
