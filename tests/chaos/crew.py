@@ -23,6 +23,8 @@ _LOOK_EVERY_S: Final = 0.25
 _PROBE_TIMEOUT_S: Final = 10.0  # two busy cores; a worker that is gone is found by its exit code
 _GRACE_S: Final = 30.0
 _TAIL_LINES: Final = 25
+_NOT_LIVE: Final = 503
+_UNANSWERED: Final = 3  # as Kubernetes counts by default
 _TERMINATED: Final = 128 + signal.SIGTERM
 
 
@@ -43,6 +45,7 @@ class Post:
     told: str = ""
     stays: bool = True
     generation: int = 0
+    unanswered: int = 0
 
     def address(self) -> tuple[int, int] | None:
         """Port of its pages and process id; None before it announced them."""
@@ -159,7 +162,11 @@ class Crew:
             self.surprises.append(f"{post.name} ended with {code} ({post.told or 'not asked to'}):\n{tail}")
 
     async def _probe(self, session: aiohttp.ClientSession, post: Post) -> None:
-        if not post.told and await _status(session, post, "/live") == 503:
+        if post.told or post.address() is None:
+            return
+        status = await _status(session, post, "/live")
+        post.unanswered = 0 if status else post.unanswered + 1
+        if not post.told and (status == _NOT_LIVE or post.unanswered >= _UNANSWERED):
             post.told = "not live"
             asyncio.get_running_loop().call_later(_GRACE_S, kill_9, post.child)
             post.child.ask_to_stop()

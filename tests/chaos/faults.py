@@ -148,7 +148,7 @@ class Havoc:
         while post in self._crew.posts and time.monotonic() < deadline_s:
             if not post.told:
                 self._crew.stall(post)  # again and again: a rebalance makes it fetch anew
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(5 * _LOOK_EVERY_S)
         if post in self._crew.posts:
             self._crew.kill(post)
 
