@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from tests.chaos.apache import SETTINGS, apache_servers
 from tests.chaos.plan import Amounts
 from tests.chaos.report import Report
 from tests.chaos.run import Options, Run
@@ -25,17 +27,28 @@ def main(
     network: Annotated[int, typer.Option(help="Cuts, hangs and delays of connections.")] = 10,
     stalls: Annotated[int, typer.Option(help="Workers that stop fetching in silence.")] = 3,
     joins: Annotated[int, typer.Option(help="Workers that join and leave.")] = 6,
+    broker_kills: Annotated[int, typer.Option(help="Brokers killed and brought back; of Apache Kafka alone.")] = 5,
     workers: Annotated[int, typer.Option(help="Workers of each role.")] = 2,
     seed: Annotated[int, typer.Option(help="The same seed, the same events and the same faults.")] = 1,
     logs: Annotated[Path | None, typer.Option(help="Folder for logs; a temporary one by default.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="File to write the report to.")] = None,
 ) -> None:
-    """Shake the system and prove that nothing is lost and nothing counts twice."""
+    """Shake the system and prove that nothing is lost and nothing counts twice.
+
+    With KAFKA_HOME, the folder of an unpacked Apache Kafka, on three brokers of it; else on the embedded broker.
+    """
     console = Console()
     for library in ("aiokafka", "workers"):  # both tell of every cut, in plenty
         logging.getLogger(library).setLevel(logging.CRITICAL)
+    home = Path(given) if (given := os.environ.get("KAFKA_HOME")) else None
     amounts = Amounts(
-        events=events, kills=kills, redis_losses=redis_losses, network=network, stalls=stalls, joins=joins
+        events=events,
+        kills=kills,
+        redis_losses=redis_losses,
+        network=network,
+        stalls=stalls,
+        joins=joins,
+        broker_kills=broker_kills if home else 0,
     )
     began_s = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="crosscurrent-chaos-") as temporary:
@@ -43,7 +56,8 @@ def main(
         folder.mkdir(parents=True, exist_ok=True)
         report = asyncio.run(
             _run(
-                Options(seed=seed, amounts=amounts, workers=workers),
+                Options(seed=seed, amounts=amounts, workers=workers, overrides=SETTINGS if home else {}),
+                home,
                 folder,
                 lambda what: console.print(f"{time.monotonic() - began_s:6.1f} s  {what}", highlight=False),
             )
@@ -57,8 +71,8 @@ def main(
     raise typer.Exit(0 if report.holds else 1)
 
 
-async def _run(options: Options, folder: Path, tell: Callable[[str], object]) -> Report:
-    async with embedded_servers(folder) as servers:
+async def _run(options: Options, home: Path | None, folder: Path, tell: Callable[[str], object]) -> Report:
+    async with apache_servers(home, folder) if home else embedded_servers(folder) as servers:
         return await Run(options, servers, folder, tell).go()
 
 

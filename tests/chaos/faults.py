@@ -92,6 +92,7 @@ class Havoc:
             FaultKind.REDIS_DELAY: self._network,
             FaultKind.BROKER_CUT: self._network,
             FaultKind.BROKER_DELAY: self._network,
+            FaultKind.BROKER_KILL: self._kill_broker,
         }
 
     async def run(self, plan: Sequence[Fault]) -> None:
@@ -201,6 +202,14 @@ class Havoc:
             proxy.delay_s = _SLOW_S
         await asyncio.sleep(fault.seconds)
         proxy.mend()
+
+    async def _kill_broker(self, fault: Fault) -> None:
+        """Leaders and coordinators move to the two that are left; then it comes back on its data."""
+        kill, bring_back = self._servers.kill_broker, self._servers.bring_back_broker
+        assert kill and bring_back, "the plan for a broker that keeps nothing kills none"
+        which = kill(fault.victim)
+        await asyncio.sleep(2 * fault.seconds)
+        await asyncio.to_thread(bring_back, which)
 
 
 _OF_A_WORKER: Final = frozenset({FaultKind.KILL, FaultKind.TERM, FaultKind.JOIN, FaultKind.STALL})

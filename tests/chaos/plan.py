@@ -27,13 +27,8 @@ class FaultKind(StrEnum):
 
 
 LOSSES: Final = frozenset({FaultKind.REDIS_KILL, FaultKind.REDIS_FLUSH})
-_NETWORK: Final = (
-    FaultKind.REDIS_CUT,
-    FaultKind.REDIS_DELAY,
-    FaultKind.BROKER_CUT,
-    FaultKind.REDIS_HANG,
-    FaultKind.BROKER_DELAY,
-)
+_OF_REDIS: Final = (FaultKind.REDIS_CUT, FaultKind.REDIS_DELAY, FaultKind.REDIS_HANG)
+_OF_BOTH: Final = (*_OF_REDIS[:2], FaultKind.BROKER_CUT, FaultKind.REDIS_HANG, FaultKind.BROKER_DELAY)
 _ROLES: Final = tuple(Role)
 _LULL: Final = 0.04
 """Share of the run at either end in which nothing goes wrong: there is something to lose, and something to end with."""
@@ -68,7 +63,7 @@ class Amounts:
         network: Cuts, hangs and delays in turn.
         stalls: Workers that stop fetching and do not end.
         joins: Workers that come and go.
-        broker_kills: Where the broker keeps its data.
+        broker_kills: Where the broker keeps its data; its network is left alone then.
     """
 
     events: int
@@ -117,7 +112,7 @@ def _kinds(amounts: Amounts) -> list[FaultKind]:
     return [
         *in_turn((FaultKind.KILL, FaultKind.KILL, FaultKind.TERM), amounts.kills),
         *in_turn((FaultKind.REDIS_KILL, FaultKind.REDIS_FLUSH), amounts.redis_losses),
-        *in_turn(_NETWORK, amounts.network),
+        *in_turn(_OF_REDIS if amounts.broker_kills else _OF_BOTH, amounts.network),
         *[FaultKind.JOIN] * amounts.joins,
         *[FaultKind.BROKER_KILL] * amounts.broker_kills,
     ]

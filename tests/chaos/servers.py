@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,12 +42,16 @@ class Servers:
         bootstrap: The broker's address, through its proxy where there is one.
         broker: That proxy.
         cache: The proxy before Redis.
+        kill_broker: Kills one of several brokers that keep their data, and says which; None where there is but one.
+        bring_back_broker: Starts that one again.
     """
 
     bootstrap: str
     broker: Proxy | None
     cache: Proxy
     redis: EmbeddedRedis
+    kill_broker: Callable[[int], int] | None = None
+    bring_back_broker: Callable[[int], object] | None = None
 
     @property
     def redis_url(self) -> str:
