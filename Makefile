@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 TEST_WORKERS ?= 2
 
-.PHONY: help run up test lint format schema clean
+.PHONY: help run up test chaos lint format schema clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,8 +18,11 @@ run: $(VENV)/run.stamp ## Start everything embedded, index the built-in corpus, 
 up: $(VENV)/run.stamp ## Run the whole system on embedded servers until stopped
 	$(BIN)/crosscurrent up $(ARGS)
 
-test: $(VENV)/dev.stamp ## Run every test: unit, contract, integration, end to end
+test: $(VENV)/dev.stamp ## Run every test: unit, contract, integration, end to end, a short chaos
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadscope $(ARGS)
+
+chaos: $(VENV)/dev.stamp ## Kill, cut and lose things under 100,000 events, and prove that none is lost or counts twice
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 lint: $(VENV)/dev.stamp ## Check style and types
 	$(BIN)/ruff check .

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from config.errors import Reason, RejectEvent, RetryLater
 from config.settings import KafkaSettings
 from config.vocabulary import Role
+from tests.chaos.proxy import Proxy
 from tests.integration.delivery_kit import Ground
 from workers.contracts.dead_letter import DEAD_LETTERS
 from workers.contracts.topics import Topic
@@ -169,6 +170,23 @@ async def test_dead_letters_that_cannot_be_sent_hold_up_no_partition(ground: Gro
             await until(lambda: bool(again.done))
 
     assert again.seen == {100}
+
+
+async def test_a_broker_that_is_away_when_the_consumer_starts_is_waited_for(ground: Ground) -> None:
+    """The worker neither ends nor gives up: once the broker is back it joins the group and serves."""
+    proxy = Proxy(int(ground.kafka.rpartition(":")[2]))
+    await proxy.start()
+    behind = await asyncio.to_thread(replace, ground, kafka=f"127.0.0.1:{proxy.port}")
+    proxy.cut()
+    handler = Numbers()
+    async with ground.publisher() as publisher:
+        await publish(ground, publisher, range(10))
+        async with working(behind, handler, publisher):
+            await asyncio.sleep(2.5)
+            assert not handler.seen
+            proxy.mend()
+            await until(lambda: handler.seen == set(range(10)))
+    await proxy.stop()
 
 
 async def test_the_publisher_says_what_can_never_be_sent(ground: Ground) -> None:

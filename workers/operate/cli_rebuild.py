@@ -41,6 +41,8 @@ def show_rebuilt(done: "Rebuilt", seconds: float) -> None:
         "profiles": f"{people.profiles} written, {people.forgotten} forgotten users, {people.kept} kept, as new",
         "time": f"{seconds:.1f} s, {handled / seconds:,.0f} a second",
     }
+    if vectors.mended:
+        rows["topic"] = f"{vectors.mended} items sent again: it ended with older versions"
     output().print(summary_table(rows))
     for why, count in (vectors.passed_over + people.passed_over).most_common():
         notes = progress_console()

@@ -44,8 +44,12 @@ async def past_batches(
     *,
     since_ms: int | None = None,
     starts: Mapping[int, int] | None = None,
+    catch_up: bool = False,
 ) -> AsyncGenerator[list[PastRecord]]:
-    """The same, as many records at once as have arrived, up to 512; ``tell`` hears of a batch once it is done with."""
+    """The same, as many records at once as have arrived, up to 512; ``tell`` hears of a batch once it is done with.
+
+    With ``catch_up`` what has come while it read follows, up to where the topic ends then.
+    """
     async with _opened(settings, topic) as opened:
         begins, ends = await opened.begins(), await opened.ends()
         if since_ms is not None:
@@ -54,6 +58,10 @@ async def past_batches(
             begins = {each: max(begin, starts[each]) for each, begin in begins.items() if each in starts}
         async for batch in opened.batches(begins, ends, tell):
             yield batch
+        if catch_up:
+            reached = await opened.reached()
+            async for batch in opened.batches(reached, await opened.ends(), tell):
+                yield batch
 
 
 async def past_record(settings: KafkaSettings, topic: Topic, *, partition: int, offset: int) -> PastRecord:
@@ -67,9 +75,8 @@ async def past_record(settings: KafkaSettings, topic: Topic, *, partition: int, 
         if partition not in opened.partitions:
             raise Misconfigured(f"{name} has no partition {partition}: it has {len(opened.partitions)}, from 0 on")
         begin, end = (await opened.begins())[partition], (await opened.ends())[partition]
-        if begin <= offset and begin < end:
-            # The embedded broker counts of its last batch of records only the first one.
-            async for batch in opened.batches({partition: min(offset, end - 1)}, {partition: end}):
+        if begin <= offset < end:
+            async for batch in opened.batches({partition: offset}, {partition: end}):
                 for record in batch:
                     if record.offset == offset:
                         return record
@@ -78,7 +85,7 @@ async def past_record(settings: KafkaSettings, topic: Topic, *, partition: int, 
 
 
 async def ends_of(settings: KafkaSettings, topics: Sequence[Topic]) -> dict[tuple[Topic, int], int]:
-    """The offset that the next record of each partition of these topics will get, or one a little smaller.
+    """The offset that the next record of each partition of these topics will get.
 
     Raises:
         Misconfigured: The broker cannot be reached, or a topic is missing.

@@ -16,7 +16,9 @@ from workers.operate.patience import Patience
 from workers.operate.refill import Refill, Refilled
 from workers.operate.refill_people import RefilledPeople, RefillPeople
 from workers.streams.calibration_topic import KafkaCalibrationHistory, bring_back
+from workers.streams.publisher import KafkaPublisher
 from workers.streams.timing import now_ms
+from workers.streams.vectors_topic import VectorsTopic
 
 Tell = Callable[[str, int, int], object]
 
@@ -47,7 +49,11 @@ async def rebuild(settings: Settings, tell: Tell) -> Rebuilt:
         await patience.bear(index.check)
         await _bring_back_calibration(settings, space, patience, stack)
         vectors = Refill(index, patience)
-        await _feed(vectors.add, past_batches(settings.kafka, Topic.VECTORS, partial(tell, "items")))
+        # What workers sent meanwhile too: an old event written before a newer record was is among it.
+        await _feed(vectors.add, past_batches(settings.kafka, Topic.VECTORS, partial(tell, "items"), catch_up=True))
+        publisher = KafkaPublisher(settings.kafka, client_id="crosscurrent-rebuild")  # connects once it has to send
+        stack.push_async_callback(publisher.stop)
+        await vectors.mend(VectorsTopic(Topic.VECTORS.named(settings.kafka.topic_prefix), publisher, index))
         store = RedisPeopleStore(settings.redis, settings.people, space.model, space.dims)
         stack.push_async_callback(store.close)
         people = RefillPeople(store, space.model, patience)

@@ -6,18 +6,20 @@ and begun anew; what is there already costs one comparison.
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from config.errors import CrosscurrentError, Misconfigured, RejectEvent
-from config.vocabulary import ItemId, ModelRef
+from config.vocabulary import ItemId, ModelRef, Version
 from fusion.index.checks import check_change
 from fusion.index.protocol import Item, Tombstone, VectorIndex, WriteOutcome
 from workers.contracts.parse import parse_event
 from workers.contracts.vectors import ITEM_VECTORS, deletion_version
 from workers.operate.past_records import PastRecord
 from workers.operate.patience import Patience
+from workers.streams.vectors_topic import VectorsTopic
 
 _TOGETHER: Final = 64
 """Items of one call: a tenth of a second of Redis, so that queries get in between."""
@@ -33,12 +35,14 @@ class Refilled:
         items: Written.
         deletions: Written, so that what is older than they are stays refused.
         kept: Changed nothing: what the index holds is as new.
+        mended: Sent again, for the topic ended with something older than what the index holds.
         passed_over: Records that are no change of this model's items, by why.
     """
 
     items: int = 0
     deletions: int = 0
     kept: int = 0
+    mended: int = 0
     passed_over: Counter[str] = field(default_factory=Counter)
 
 
@@ -54,6 +58,8 @@ class Refill:
         self._index = index
         self._patience = patience
         self.done = Refilled()
+        # Items of which the newest record may not be the last: what compaction would leave is looked at in the end.
+        self._doubtful: dict[ItemId, Version] = {}
 
     async def add(self, records: Sequence[PastRecord]) -> None:
         """Write what records say, the newest of each item.
@@ -63,18 +69,42 @@ class Refill:
             RetryLater: The index was away for too long.
         """
         newest: dict[ItemId, Change] = {}
+        last: dict[ItemId, Version] = {}
         for change in self._changes(records):
+            last[change.item_id] = change.version
             held = newest.get(change.item_id)
             if held is None or held.version < change.version:
                 newest[change.item_id] = change
         changes = list(newest.values())
         for start in range(0, len(changes), _TOGETHER):
-            await self._write(changes[start : start + _TOGETHER])
+            await self._write(changes[start : start + _TOGETHER], last)
             await asyncio.sleep(0)
 
-    async def _write(self, changes: Sequence[Change]) -> None:
+    async def mend(self, topic: VectorsTopic) -> None:
+        """Once all was added: send again what the index holds of items whose last record is older than that.
+
+        An old event that came while the index was empty was taken for new and sent; compaction would leave it alone.
+
+        Raises:
+            RetryLater: The index or the broker was away for too long.
+        """
+        doubtful, self._doubtful = list(self._doubtful.items()), {}
+        for start in range(0, len(doubtful), _TOGETHER):
+            last = dict(doubtful[start : start + _TOGETHER])
+            held = await self._patience.bear(partial(self._index.versions, list(last)))
+            older = [
+                Tombstone(item_id=each, version=last[each]) for each, version in held.items() if version != last[each]
+            ]
+            await self._patience.bear(partial(topic.mend, older))
+            self.done.mended += len(older)
+
+    async def _write(self, changes: Sequence[Change], last: Mapping[ItemId, Version]) -> None:
         outcomes = await self._patience.bear(lambda: self._index.write(changes))
         for change, outcome in zip(changes, outcomes, strict=True):
+            if outcome is WriteOutcome.STALE or change.version != last[change.item_id]:
+                self._doubtful[change.item_id] = last[change.item_id]
+            else:
+                self._doubtful.pop(change.item_id, None)
             if outcome is WriteOutcome.STALE:
                 self.done.kept += 1
             elif isinstance(change, Item):

@@ -162,6 +162,9 @@ class Delivery:
         self._on_trouble(Trouble(message=str(trouble)))
         log.warning("%s; trying again in %.1f s", trouble, pause_s)
         if not await pause(pause_s, halt):
+            # Nobody tries this any more. Were the trouble left standing, a worker that goes on with other partitions
+            # would never be ready again: only whoever was in trouble tells that it is over.
+            self._on_trouble(None)
             raise _Halted
 
 

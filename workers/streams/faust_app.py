@@ -9,6 +9,7 @@ Guarantee: at least once. When partitions are given away, what is in flight is f
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
@@ -41,8 +42,26 @@ _FRAMING_BYTES = 2**16
 _MIN_FETCH_BYTES = 2**20
 
 
+# How often a broker that is away at the start is asked again.
+_AGAIN_S = 1.0
+
+
 class _ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # faust has no types
-    """Faust's consumer thread, with a short wait in the broker and commits that survive a rebalance."""
+    """Faust's consumer thread: patient at its start, a short wait in the broker, commits that survive a rebalance."""
+
+    async def on_start(self) -> None:
+        """Connect; a broker that is away is waited for, where Faust's own would end the process."""
+        while not self.should_stop:
+            self._consumer = self._create_consumer(loop=self.thread_loop)
+            self.time_started = time.monotonic()
+            try:
+                await self._consumer.start()
+            except (KafkaError, OSError) as exc:
+                log.warning("the consumer cannot start (%r); trying again in %.0f s", exc, _AGAIN_S)
+            else:
+                return
+            await self._consumer.stop()
+            await self.sleep(_AGAIN_S)
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -77,19 +96,30 @@ class _Consumer(driver.Consumer):  # type: ignore[misc]
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
 
+class _Producer(driver.Producer):  # type: ignore[misc]
+    """Faust's own producer, which nobody sends with."""
+
+    async def on_start(self) -> None:
+        """Connect to nothing: one connection less, and one way less to end when the broker is away."""
+
+
 class _Transport(driver.Transport):  # type: ignore[misc]
     Consumer = _Consumer
+    Producer = _Producer
 
 
 class _App(faust.App):  # type: ignore[misc]
     def _new_transport(self) -> _Transport:
         return _Transport(self.conf.broker_consumer, self)
 
+    def _new_producer_transport(self) -> _Transport:
+        return _Transport(self.conf.broker_producer, self)
+
     def _create_directories(self) -> None:
         """Keep no files: there are no tables, and a pod's file system is read-only."""
 
 
-for _service in (_ConsumerThread, _Consumer, _App):
+for _service in (_ConsumerThread, _Consumer, _Producer, _App):
     # Faust names a subclass's logger after its module, and its chatter would come under our name.
     _service.logger = driver.logger
 

@@ -19,6 +19,7 @@ from workers.streams.security import aiokafka_security
 # The embedded broker answers an empty fetch only when this wait is over.
 _FETCH_WAIT_MS: Final = 100
 _POLL_MS: Final = 500
+_END_POLLS: Final = 10
 _MOST_TOGETHER: Final = 512
 
 
@@ -63,8 +64,27 @@ class OpenTopic:
         return _by_partition(await self._consumer.beginning_offsets(self._places()))
 
     async def ends(self) -> dict[int, int]:
-        """The place that each partition's next record will get; the embedded broker may name one of its last batch."""
-        return _by_partition(await self._consumer.end_offsets(self._places()))
+        """The place that each partition's next record will get.
+
+        Asked for it, the embedded broker names the one behind the first record of the last batch; what comes with a
+        fetch is right. So the consumer is moved: ``batches`` and ``more`` begin anew afterwards.
+        """
+        places = self._places()
+        begins, ends = await self._consumer.beginning_offsets(places), await self._consumer.end_offsets(places)
+        held = [place for place in places if ends[place] > begins[place]]
+        self._consumer.assign(held)
+        for place in held:
+            self._consumer.seek(place, ends[place] - 1)
+        for _ in range(_END_POLLS):
+            if not (unknown := [place for place in held if self._consumer.highwater(place) is None]):
+                break
+            await self._consumer.getmany(*unknown, timeout_ms=_POLL_MS)
+        fetched = {place: max(ends[place], self._consumer.highwater(place) or 0) for place in held}
+        return _by_partition(ends | fetched)
+
+    async def reached(self) -> dict[int, int]:
+        """The place that ``batches`` has come to in each partition that it reads."""
+        return {place.partition: await self._consumer.position(place) for place in self._consumer.assignment()}
 
     async def first_since(self, at_ms: int) -> dict[int, int]:
         """Where each partition's first record that is not older lies; its end where there is none."""

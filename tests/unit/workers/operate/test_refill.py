@@ -102,6 +102,37 @@ async def test_what_was_written_since_stays_and_twice_is_once() -> None:
     assert (again.done.items, again.done.kept) == (0, 3)
 
 
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_topic_that_ends_with_an_older_version_is_mended(*, together: bool) -> None:
+    """An old event that came while the index was empty is the topic's last word until a rebuild sends the newer again.
+
+    So it does not matter whether the broker compacts the topic before the next loss.
+    """
+    records = await sent(
+        item("a", at_ms=2000), item("b"), tombstone("c", at_ms=2000), item("a", at_ms=1000), item("c", at_ms=1500)
+    )
+    index, publisher = MemoryVectorIndex(MODEL, DIMS), MemoryPublisher()
+    topic = VectorsTopic("v", publisher, index)
+    doing = refill(index)
+    for some in [records] if together else [[each] for each in records]:
+        await doing.add(some)
+    await doing.mend(topic)
+
+    assert doing.done.mended == 2
+    compacted = {each.key: each for each in publisher.sent}
+    after = MemoryVectorIndex(MODEL, DIMS)
+    await refill(after).add([PastRecord(value=e.value, key=e.key, headers=e.headers, at_ms=0) for e in publisher.sent])
+    assert set(compacted) == {b"a", b"c"}
+    assert await after.versions([A, ItemId("c")]) == await index.versions([A, ItemId("c")])
+
+    again = refill(index)
+    await again.add(
+        [*records, *[PastRecord(value=e.value, key=e.key, headers=e.headers, at_ms=0) for e in publisher.sent]]
+    )
+    await again.mend(topic)
+    assert again.done.mended == 0
+
+
 async def test_what_is_no_change_of_this_model_is_told_and_passed_over() -> None:
     """Another model's vectors, deletions from before there were versions, and what nobody understands."""
     (good,) = await sent(item("a"))

@@ -105,6 +105,19 @@ async def test_one_event_that_crashes_the_handler_costs_only_itself() -> None:
     assert "secret detail" not in letter.message
 
 
+async def test_trouble_ends_with_the_partitions_it_was_met_on() -> None:
+    """A rebalance takes away what was waiting: the worker is in no trouble until it meets it again."""
+    told, halt = list[Trouble | None](), asyncio.Event()
+
+    def script(records: Sequence[Record], call: int) -> Sequence[Outcome]:
+        halt.set()
+        raise RetryLater("redis is away", retry_after_s=0.0)
+
+    await delivery_of(ScriptedHandler(script), MemoryPublisher(), on_trouble=told.append).deliver(records(1), halt)
+
+    assert [trouble.message if trouble else None for trouble in told] == ["redis is away", None]
+
+
 async def test_trouble_during_isolation_keeps_the_order() -> None:
     """While one event of a failing batch waits and the worker lets go, the later ones are left too."""
     publisher, halt = MemoryPublisher(), asyncio.Event()
