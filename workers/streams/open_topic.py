@@ -58,6 +58,9 @@ class OpenTopic:
         self._consumer = consumer
         self._name = name
         self.partitions = partitions
+        self._reading: list[TopicPartition] = []
+        consumer.assign(self._places())
+        consumer.pause(*self._places())
 
     async def begins(self) -> dict[int, int]:
         """The first place of each partition that still holds a record, or its end."""
@@ -67,24 +70,22 @@ class OpenTopic:
         """The place that each partition's next record will get.
 
         Asked for it, the embedded broker names the one behind the first record of the last batch; what comes with a
-        fetch is right. So the consumer is moved: ``batches`` and ``more`` begin anew afterwards.
+        fetch is right. So this moves the consumer: ``batches`` and ``more`` begin anew afterwards.
         """
         places = self._places()
         begins, ends = await self._consumer.beginning_offsets(places), await self._consumer.end_offsets(places)
-        held = [place for place in places if ends[place] > begins[place]]
-        self._consumer.assign(held)
-        for place in held:
-            self._consumer.seek(place, ends[place] - 1)
+        unsure = {place for place in places if ends[place] > begins[place]}
+        self._read({place: ends[place] - 1 for place in unsure})
         for _ in range(_END_POLLS):
-            if not (unknown := [place for place in held if self._consumer.highwater(place) is None]):
+            if not unsure:
                 break
-            await self._consumer.getmany(*unknown, timeout_ms=_POLL_MS)
-        fetched = {place: max(ends[place], self._consumer.highwater(place) or 0) for place in held}
-        return _by_partition(ends | fetched)
+            unsure -= (await self._consumer.getmany(*unsure, timeout_ms=_POLL_MS)).keys()
+        told = {place: self._consumer.highwater(place) or 0 for place in self._reading}
+        return _by_partition(ends | {place: max(ends[place], end) for place, end in told.items()})
 
     async def reached(self) -> dict[int, int]:
         """The place that ``batches`` has come to in each partition that it reads."""
-        return {place.partition: await self._consumer.position(place) for place in self._consumer.assignment()}
+        return {place.partition: await self._consumer.position(place) for place in self._reading}
 
     async def first_since(self, at_ms: int) -> dict[int, int]:
         """Where each partition's first record that is not older lies; its end where there is none."""
@@ -102,9 +103,7 @@ class OpenTopic:
         batch is done with.
         """
         places = {TopicPartition(self._name, partition): start for partition, start in starts.items()}
-        self._consumer.assign(list(places))
-        for place, start in places.items():
-            self._consumer.seek(place, start)
+        self._read(places)
         total = sum(max(0, ends[place.partition] - start) for place, start in places.items())
         # By offsets: compaction leaves gaps, and records that came since are none of the total.
         while left := sum([max(0, ends[place.partition] - await self._consumer.position(place)) for place in places]):
@@ -114,8 +113,19 @@ class OpenTopic:
 
     async def more(self) -> list[PastRecord]:
         """The next records; waits up to half a second for the first."""
-        found = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_MOST_TOGETHER)
+        found = await self._consumer.getmany(*self._reading, timeout_ms=_POLL_MS, max_records=_MOST_TOGETHER)
         return [_past(record) for record in itertools.chain.from_iterable(found.values())]
+
+    def _read(self, starts: Mapping[TopicPartition, int]) -> None:
+        """Read on from these places, and nothing of other partitions.
+
+        They all stay assigned: a consumer that is assigned others while it fetches may never stop.
+        """
+        self._reading = list(starts)
+        self._consumer.pause(*self._places())
+        for place, start in starts.items():
+            self._consumer.seek(place, start)
+        self._consumer.resume(*self._reading)
 
     def _places(self) -> list[TopicPartition]:
         return [TopicPartition(self._name, partition) for partition in self.partitions]

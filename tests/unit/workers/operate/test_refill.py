@@ -121,13 +121,24 @@ async def test_a_topic_that_ends_with_an_older_version_is_mended(*, together: bo
     assert doing.done.mended == 2
     compacted = {each.key: each for each in publisher.sent}
     after = MemoryVectorIndex(MODEL, DIMS)
-    await refill(after).add([PastRecord(value=e.value, key=e.key, headers=e.headers, at_ms=0) for e in publisher.sent])
+    await refill(after).add(
+        [
+            PastRecord(partition=0, offset=0, value=e.value, key=e.key, headers=e.headers, at_ms=0)
+            for e in publisher.sent
+        ]
+    )
     assert set(compacted) == {b"a", b"c"}
     assert await after.versions([A, ItemId("c")]) == await index.versions([A, ItemId("c")])
 
     again = refill(index)
     await again.add(
-        [*records, *[PastRecord(value=e.value, key=e.key, headers=e.headers, at_ms=0) for e in publisher.sent]]
+        [
+            *records,
+            *[
+                PastRecord(partition=0, offset=0, value=e.value, key=e.key, headers=e.headers, at_ms=0)
+                for e in publisher.sent
+            ],
+        ]
     )
     await again.mend(topic)
     assert again.done.mended == 0
