@@ -107,9 +107,9 @@ def _redis(settings: Settings, loaded: "list[EncoderSet]") -> Iterator[Finding]:
 
 
 async def _ask_redis(settings: Settings, model: ModelRef, dims: int) -> None:
-    from fusion.index.redis_index import RedisVectorIndex
+    from fusion.index.followed_index import FollowedIndex
 
-    index = RedisVectorIndex(settings.redis, model, dims)
+    index = FollowedIndex(settings.redis, model, dims)
     try:
         await index.check()
     finally:

@@ -7,8 +7,8 @@ from functools import partial
 
 from config.settings import Settings
 from encoders.identity import Space, identify
+from fusion.index.followed_index import FollowedIndex
 from fusion.index.redis_calibration import RedisCalibrationStore
-from fusion.index.redis_index import RedisVectorIndex
 from fusion.people.redis_store import RedisPeopleStore
 from workers.contracts.topics import Topic
 from workers.operate.past_records import PastRecord, past_batches
@@ -42,9 +42,9 @@ async def rebuild(settings: Settings, tell: Tell) -> Rebuilt:
     """
     space, patience = identify(settings.model), Patience(settings.delivery)
     async with AsyncExitStack() as stack:
-        index = RedisVectorIndex(settings.redis, space.model, space.dims)
+        index = FollowedIndex(settings.redis, space.model, space.dims)
         stack.push_async_callback(index.close)
-        await patience.bear(index.check)
+        await patience.bear(index.settle)
         await _bring_back_calibration(settings, space, patience, stack)
         vectors = Refill(index, patience)
         await _feed(vectors.add, past_batches(settings.kafka, Topic.VECTORS, partial(tell, "items")))

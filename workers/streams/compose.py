@@ -17,15 +17,15 @@ from fusion.index.protocol import VectorIndex
 from workers.contracts.topics import Topic
 from workers.streams.calibration import CalibrationKeeper, FixedCalibration
 from workers.streams.gauges import Gauges
+from workers.streams.layouts import Follower, LiveHandler
 from workers.streams.metrics import Metrics
 from workers.streams.observer import MetricsObserver
 from workers.streams.records import Handler, Ledger, NoLedger, Publisher
 
 if TYPE_CHECKING:
-    from workers.streams.tag_counter import TagCounter
-
-if TYPE_CHECKING:
+    from fusion.index.followed_index import FollowedIndex
     from fusion.learning.sequence import SequenceNetwork
+    from workers.streams.tag_counter import TagCounter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +33,9 @@ class Parts:
     """What a role is made of; everything that must be closed is on the stack that composed it."""
 
     handler: Handler
-    index: VectorIndex
+    index: "FollowedIndex"
     gauges: Gauges
+    follower: Follower
     ledger: Ledger = field(default_factory=NoLedger)
     calibration: CalibrationKeeper | None = None
 
@@ -51,8 +52,8 @@ class Parts:
 
     async def look_after(self) -> None:
         """Do what is done now and then, until cancelled."""
-        upkeep = [self.gauges.run()] if self.calibration is None else [self.gauges.run(), self.calibration.run()]
-        await asyncio.gather(*upkeep)
+        upkeep = [self.gauges.run(), self.follower.run()]
+        await asyncio.gather(*upkeep, *([] if self.calibration is None else [self.calibration.run()]))
 
 
 async def compose(
@@ -76,7 +77,7 @@ async def compose(
 
 
 def _interactions(settings: Settings, *, publisher: Publisher, metrics: Metrics, stack: AsyncExitStack) -> Parts:
-    from fusion.index.redis_index import RedisVectorIndex
+    from fusion.index.followed_index import FollowedIndex
     from fusion.people.redis_store import RedisPeopleStore
     from workers.streams.comments import CommentReader
     from workers.streams.feedback import Feedback
@@ -84,7 +85,7 @@ def _interactions(settings: Settings, *, publisher: Publisher, metrics: Metrics,
 
     space = identify(settings.model)
     metrics.runs(space.model)
-    index = RedisVectorIndex(settings.redis, space.model, space.dims)
+    index = FollowedIndex(settings.redis, space.model, space.dims)
     stack.push_async_callback(index.close)
     people = RedisPeopleStore(settings.redis, settings.people, space.model, space.dims)
     stack.push_async_callback(people.close)
@@ -101,7 +102,9 @@ def _interactions(settings: Settings, *, publisher: Publisher, metrics: Metrics,
         comments=comments,
         feedback=Feedback(metrics),
     )
-    return Parts(handler=handler, index=index, gauges=Gauges(metrics, index))
+    return Parts(
+        handler=handler, index=index, gauges=Gauges(metrics, index), follower=Follower(Role.INTERACTIONS, index)
+    )
 
 
 async def _embedding(
@@ -111,14 +114,14 @@ async def _embedding(
     from encoders.accelerator import accelerator_memory_bytes
     from encoders.batching import DeviceBatcher
     from encoders.registry import load_encoders
-    from fusion.index.redis_index import RedisVectorIndex
+    from fusion.index.followed_index import FollowedIndex
     from workers.streams.fetch import MediaFetcher
 
     encoders = await asyncio.to_thread(load_encoders, settings.model)
     metrics.runs(encoders.model)
     batcher = DeviceBatcher(encoders, settings.model, observer=metrics)
     stack.push_async_callback(batcher.close)
-    index = RedisVectorIndex(settings.redis, encoders.model, encoders.dims)
+    index = FollowedIndex(settings.redis, encoders.model, encoders.dims)
     stack.push_async_callback(index.close)
     fetcher = await stack.enter_async_context(MediaFetcher(settings.media))
     shared = {
@@ -131,12 +134,13 @@ async def _embedding(
         "observer": MetricsObserver(metrics),
     }
     gauges = Gauges(metrics, index, encode_depth=lambda: batcher.waiting, device_memory=accelerator_memory_bytes)
+    follower = Follower(role, index)
     if role is Role.CONTENT:
         handler, ledger = await _content(settings, shared, metrics, stack)
-        return Parts(handler=handler, index=index, gauges=gauges, ledger=ledger)
+        return Parts(handler=handler, index=index, gauges=gauges, follower=follower, ledger=ledger)
     keeper = _keeper(settings, shared, metrics, stack)
     handler = _queries(settings, shared | {"calibration": keeper or FixedCalibration(encoders.calibration)}, stack)
-    return Parts(handler=handler, index=index, gauges=gauges, calibration=keeper)
+    return Parts(handler=handler, index=index, gauges=gauges, follower=follower, calibration=keeper)
 
 
 def _keeper(
@@ -206,14 +210,20 @@ def _queries(settings: Settings, shared: dict[str, Any], stack: AsyncExitStack) 
     encoders = shared["batcher"].encoders
     people = RedisPeopleStore(settings.redis, settings.people, encoders.model, encoders.dims)
     stack.push_async_callback(people.close)
-    handler = QueryHandler(
-        **shared,
-        people=people,
-        settings=settings.query,
-        behaviour=settings.people,
-        sequence=_sequence(settings, encoders.model),
-        results_topic=Topic.RESULTS.named(settings.kafka.topic_prefix),
-    )
+    sequence = _sequence(settings, encoders.model)
+
+    def of(index: VectorIndex, layout: str) -> QueryHandler:
+        return QueryHandler(
+            **{**shared, "index": index},
+            people=people,
+            settings=settings.query,
+            behaviour=settings.people,
+            sequence=sequence,
+            results_topic=Topic.RESULTS.named(settings.kafka.topic_prefix),
+            layout=layout or None,
+        )
+
+    handler = LiveHandler(shared["index"], of)
     stack.callback(handler.close)
     return handler
 

@@ -1,0 +1,70 @@
+"""Another number of shards while queries are answered: a second layout, filled from the vectors topic.
+
+No encoder is loaded: what content workers wrote since is there already, and versions make the two orders agree.
+"""
+
+from contextlib import AsyncExitStack, aclosing
+from functools import partial
+
+import numpy as np
+
+from config.errors import Misconfigured
+from fusion.index import relayout
+from fusion.index.layouts import Layout
+from fusion.index.redis_calibration import RedisCalibrationStore
+from fusion.recalibration import in_effect
+from workers.contracts.topics import Topic
+from workers.operate.layout_comparison import Comparison, compare, questions_from_items, questions_of
+from workers.operate.layout_desk import LayoutDesk
+from workers.operate.past_records import past_batches
+from workers.operate.rebuild import Tell
+from workers.operate.refill import Refill, Refilled
+from workers.streams.timing import now_ms
+
+
+async def fill(desk: LayoutDesk, shards: int, tell: Tell) -> Refilled:
+    """Let a layout with so many shards follow the stream, and write into it what the vectors topic holds.
+
+    Ended half way it is gone on with by the same call: what is there already costs a comparison an item.
+
+    Args:
+        desk: Of the model whose index it is.
+        shards: How many.
+        tell: Called with a stage, records done and records in all.
+
+    Raises:
+        Misconfigured: There is a second layout already, the live one is like that, or something does not fit.
+        RetryLater: Redis is away.
+    """
+    settings, space = desk.settings, desk.space
+    if (live := (await desk.status()).live).model != space.model:
+        raise Misconfigured(f"the live layout is {live}, and the settings name {space.model}: set model.profile to it")
+    new = Layout(name=relayout.fresh_name(), shards=shards, model=space.model)
+    record = await desk.patience.bear(
+        lambda: relayout.begin(desk.layouts, settings.redis, space.model, new, space.dims)
+    )
+    async with desk.open(record) as (_, other):
+        refill = Refill(other, desk.patience)
+        async with aclosing(past_batches(settings.kafka, Topic.VECTORS, partial(tell, "items"))) as batches:
+            async for batch in batches:
+                await refill.add(batch)
+    await relayout.finish(desk.layouts, record)
+    return refill.done
+
+
+async def compare_layouts(desk: LayoutDesk, count: int) -> Comparison:
+    """Ask both layouts what people asked lately, and what is like their items where that is not enough.
+
+    Raises:
+        Misconfigured: There is one layout only.
+        RetryLater: Redis is away.
+    """
+    settings, space = desk.settings, desk.space
+    async with desk.open(await desk.two()) as (live, other), AsyncExitStack() as stack:
+        store = RedisCalibrationStore(settings.redis, space.model, space.dims)
+        stack.push_async_callback(store.close)
+        table = in_effect(await store.read(), now_ms())
+        asked = await store.remembered(now_ms=now_ms())
+        questions = questions_of(asked, count, np.random.default_rng())
+        questions += await questions_from_items(live, count - len(questions))
+        return await compare(live, other, questions, {} if table is None else table.backgrounds)
