@@ -5,7 +5,7 @@ import math
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from config.errors import RetryLater
+from config.errors import Misconfigured, RetryLater
 from config.settings import RedisSettings
 from config.vocabulary import ItemId, Modality, ModelRef, Version
 from fusion.index.layouts import Layout, LayoutRecord
@@ -75,13 +75,31 @@ class FollowedIndex:
         """Of the record that was read last; 0 without one."""
         return 0 if self._record is None else self._record.generation
 
-    async def follow(self, follower: str) -> None:
-        """Read the record, and tell by which one we worked so far.
+    @property
+    def record(self) -> LayoutRecord | None:
+        """The record that was read last."""
+        return self._record
+
+    async def follow(self, follower: str, models: Sequence[ModelRef] = ()) -> None:
+        """Read the record, and tell by which one we worked so far, and which models we hold beside our own.
 
         Raises:
             RetryLater: Redis is away.
         """
-        await self._hold(await self._layouts.follow(follower, self.generation))
+        await self._hold(await self._layouts.follow(follower, self.generation, [self._model, *models]))
+
+    async def follow_with(self, other: "FollowedIndex") -> None:
+        """Take over what another model's index has read, so that both work by one record."""
+        await self._hold(other.record)
+
+    async def answering(self) -> ModelRef:
+        """The model that answers at this moment: ours, unless the record names another one.
+
+        Raises:
+            RetryLater: The record is old and cannot be read.
+        """
+        await self._renew()
+        return self._model if self._record is None else self._record.live.model
 
     async def live(self) -> RedisVectorIndex:
         """The index that answers at this moment; who asks several things that must fit together keeps it.
@@ -161,7 +179,11 @@ class FollowedIndex:
     async def check(self) -> None:
         """See that Redis is there and fits, for the first layout, beside which people are, and those of the record."""
         await self._hold(await self._layouts.read())
-        for layout in {self._home, *self._following()}:
+        try:
+            following = self._following()
+        except RetryLater as exc:
+            raise Misconfigured(str(exc)) from exc
+        for layout in {self._home, *following}:
             await self._at(layout).check_by(self.generation)
 
     async def settle(self) -> None:
@@ -182,8 +204,20 @@ class FollowedIndex:
         await self._layouts.close()
 
     def _following(self) -> tuple[Layout, ...]:
-        """Layouts that hold our items, the one to read from first."""
-        return (() if self._record is None else self._record.of(self._model)) or (self._home,)
+        """Layouts that hold our items, the one to read from first.
+
+        Raises:
+            RetryLater: None does: the model was given up, and whatever were written would be found by nobody.
+        """
+        if self._record is None:
+            return (self._home,)
+        if not (following := self._record.of(self._model)):
+            raise RetryLater(
+                f"the index is of {self._record.live.model}, and this worker's model is {self._model}: start it again "
+                "with model.profile set to that one's, or stop it; 'crosscurrent reindex' changes the model",
+                retry_after_s=_AGAIN_S,
+            )
+        return following
 
     def _at(self, layout: Layout) -> RedisVectorIndex:
         if layout not in self._made:
@@ -198,7 +232,7 @@ class FollowedIndex:
 
     async def _hold(self, record: LayoutRecord | None) -> None:
         self._record, self._read_at = record, _now()
-        following = {self._home, *self._following()}
+        following = {self._home, *(() if record is None else record.of(self._model))}
         self._retired = {each: self._retired.get(each, _now()) for each in self._made if each not in following}
         for layout in [each for each, since in self._retired.items() if _now() - since > _RETIRED_S]:
             await self._made.pop(layout).close()

@@ -5,7 +5,7 @@ before; what may be done next depends on which of these.
 """
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 
 from config.errors import Misconfigured
@@ -33,11 +33,15 @@ class Layout:
     Args:
         name: Part of every key; ``HOME`` for the settings' own.
         shards: An item lives in shard ``crc32(item_id) mod shards``.
+        profile: Which encoders make its vectors, for whoever must load them; empty where only one model ever was.
+        heads: Alignment heads after them, as ``model.heads`` says it; empty for none.
     """
 
     name: str
     shards: int
     model: ModelRef
+    profile: str = field(default="", compare=False)
+    heads: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         label = self.name or "the first"
@@ -75,13 +79,15 @@ def begun(record: LayoutRecord | None, live: Layout, new: Layout) -> LayoutRecor
 
     Args:
         record: What holds now; None when nothing was ever changed.
-        live: What answers where there is no record.
+        live: What answers where there is no record; where there is one it adds how its model is loaded.
         new: The second one, with a name that was never used.
 
     Raises:
         Misconfigured: There is a second one already, or it would be like the first.
     """
     now = record or LayoutRecord(generation=0, live=live)
+    if live.model == now.live.model and live.profile:
+        now = replace(now, live=replace(now.live, profile=live.profile, heads=live.heads))
     if now.other is not None:
         raise Misconfigured(
             f"a second layout is there already: {now.other}, {now.state}; see --status, and --drop it before another"
@@ -169,4 +175,10 @@ def load_record(text: bytes) -> LayoutRecord:
 
 
 def _layout(raw: dict[str, str]) -> Layout:
-    return Layout(name=str(raw["name"]), shards=int(raw["shards"]), model=ModelRef.parse(raw["model"]))
+    return Layout(
+        name=str(raw["name"]),
+        shards=int(raw["shards"]),
+        model=ModelRef.parse(raw["model"]),
+        profile=str(raw["profile"]),
+        heads=str(raw["heads"]),
+    )

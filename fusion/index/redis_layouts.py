@@ -6,7 +6,7 @@ for workers that may be anywhere. Whoever adds a layout raises the fences of the
 written there is written to both.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -35,11 +35,18 @@ class Follower:
         name: Its role and a name of its own.
         generation: By which it works; 0 for none.
         seen_s: Seconds since it last said so.
+        models: That it can work with, as text; the settings' own first.
     """
 
     name: str
     generation: int
     seen_s: int
+    models: tuple[str, ...] = ()
+
+    @property
+    def role(self) -> str:
+        """What it does."""
+        return self.name.partition(":")[0]
 
 
 class RedisLayouts:
@@ -69,10 +76,10 @@ class RedisLayouts:
         (text,) = await self._connection.ask([("HGET", self._keys.record(), "record")])
         return None if text is None else load_record(text)
 
-    async def follow(self, follower: str, generation: int) -> LayoutRecord | None:
-        """The same for a worker that tells by which generation it works so far."""
-        keys = [self._keys.record(), self._keys.followers()]
-        (text,) = await self._connection.ask(_FOLLOW.commands([(keys, [follower, generation])]))
+    async def follow(self, follower: str, generation: int, models: Sequence[ModelRef]) -> LayoutRecord | None:
+        """The same for a worker that tells by which generation it works so far, and which models it holds."""
+        keys, held = [self._keys.record(), self._keys.followers()], " ".join(map(str, models))
+        (text,) = await self._connection.ask(_FOLLOW.commands([(keys, [follower, generation, held])]))
         return None if text is None else load_record(text)
 
     async def write(self, record: LayoutRecord) -> bool:
@@ -128,5 +135,10 @@ class RedisLayouts:
 
 
 def _follower(name: bytes, said: bytes, now_s: int) -> Follower:
-    at_s, generation = said.decode().split(":")
-    return Follower(name=name.decode(), generation=int(generation), seen_s=max(0, now_s - int(at_s)))
+    at_s, generation, models = said.decode().split(":", 2)
+    return Follower(
+        name=name.decode(),
+        generation=int(generation),
+        seen_s=max(0, now_s - int(at_s)),
+        models=tuple(models.split()),
+    )

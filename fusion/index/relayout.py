@@ -16,19 +16,18 @@ from collections.abc import Callable
 
 from config.errors import Misconfigured
 from config.settings import RedisSettings
-from config.vocabulary import ModelRef
 from fusion.index.layouts import Layout, LayoutRecord, OtherState, begun, dropped, filled, flipped, forgotten
 from fusion.index.redis_index import RedisVectorIndex
 from fusion.index.redis_layouts import RedisLayouts
 
 
-async def begin(layouts: RedisLayouts, settings: RedisSettings, live: ModelRef, new: Layout, dims: int) -> LayoutRecord:
+async def begin(layouts: RedisLayouts, settings: RedisSettings, live: Layout, new: Layout, dims: int) -> LayoutRecord:
     """Let a second layout follow the stream; one like it that is being filled already is gone on with.
 
     Args:
         layouts: The record.
         settings: Where Redis is.
-        live: The model that answers where there is no record.
+        live: What answers where there is no record; where there is one it adds how its model is loaded.
         new: How the second one is to be; ``fresh_name`` names it.
         dims: Length of the new one's vectors.
 
@@ -37,7 +36,7 @@ async def begin(layouts: RedisLayouts, settings: RedisSettings, live: ModelRef, 
         RetryLater: Redis is away.
     """
     before = await layouts.read()
-    record = before if before is not None and _same(before, new) else begun(before, layouts.home(live), new)
+    record = before if before is not None and _same(before, new) else begun(before, live, new)
     await layouts.fence(record.live, 0)
     await _prepare(settings, record.other or new, dims, record.generation)
     if record is not before:

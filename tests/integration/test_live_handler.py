@@ -14,7 +14,7 @@ from fusion.index.protocol import VectorIndex
 from fusion.index.redis_layouts import RedisLayouts
 from tests.fusion_builders import DIMS, MODEL, item
 from tests.unit.workers.streams.kit import records
-from workers.streams.layouts import LiveHandler
+from workers.streams.layouts import LiveHandler, ModelParts
 from workers.streams.records import Done, Outcome, Record
 
 
@@ -49,7 +49,7 @@ async def layouts(redis_url: str, prefix: str) -> AsyncIterator[tuple[RedisSetti
     await index.write([item("only here")])
     await index.close()
     new = Layout(name="new", shards=3, model=MODEL)
-    await relayout.finish(made, await relayout.begin(made, settings, MODEL, new, DIMS))
+    await relayout.finish(made, await relayout.begin(made, settings, made.home(MODEL), new, DIMS))
     yield settings, made
     await made.close()
 
@@ -63,7 +63,7 @@ async def test_no_batch_is_answered_by_two(layouts: tuple[RedisSettings, RedisLa
         assert layout not in by_layout
         return by_layout.setdefault(layout, Asking(one, layout))
 
-    handler = LiveHandler(index, of)
+    handler = LiveHandler(ModelParts(index=index, of=of))
     assert await handler.handle(records(1)) == [Done(label="first 11")]
     by_layout[""].waits = asyncio.Event()
     under_way = asyncio.create_task(handler.handle(records(1)))

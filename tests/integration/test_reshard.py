@@ -175,7 +175,8 @@ async def test_a_writer_that_has_not_heard_writes_to_both(house: House) -> None:
     await fill_first(house, 10)
     async with house.desk() as desk:
         new = Layout(name="new", shards=3, model=house.index.model)
-        await relayout.begin(desk.layouts, house.settings.redis, house.index.model, new, house.index.dims)
+        home = desk.layouts.home(house.index.model)
+        await relayout.begin(desk.layouts, house.settings.redis, home, new, house.index.dims)
         assert house.index.generation == 0
 
         outcomes = await house.index.write([some_item(3, 9_000, house.index.dims), tombstone("item-4", at_ms=2)])
@@ -231,7 +232,8 @@ async def test_only_what_is_filled_can_be_flipped_to(house: House) -> None:
     await fill_first(house, 20)
     async with house.desk() as desk:
         new = Layout(name="new", shards=3, model=house.index.model)
-        await relayout.begin(desk.layouts, house.settings.redis, house.index.model, new, house.index.dims)
+        home = desk.layouts.home(house.index.model)
+        await relayout.begin(desk.layouts, house.settings.redis, home, new, house.index.dims)
         with pytest.raises(Misconfigured, match="cannot be flipped to"):
             await desk.flip()
         with pytest.raises(Misconfigured, match="second layout is there already"):

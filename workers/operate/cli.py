@@ -12,6 +12,7 @@ from workers.operate import (
     cli_publish,
     cli_query,
     cli_rebuild,
+    cli_reindex,
     cli_reshard,
     cli_servers,
     cli_summarize,
@@ -52,8 +53,8 @@ def _global_options(
 
 
 for _module in (
-    cli_servers, cli_publish, cli_query, cli_summarize, cli_tags, cli_admin, cli_rebuild, cli_reshard, cli_model,
-    cli_behaviour,
+    cli_servers, cli_publish, cli_query, cli_summarize, cli_tags, cli_admin, cli_rebuild, cli_reindex, cli_reshard,
+    cli_model, cli_behaviour,
 ):  # fmt: skip
     _module.register(app)
 

@@ -12,16 +12,19 @@ from typing import Final, Self
 
 from config.errors import Misconfigured
 from config.settings import Settings
-from config.vocabulary import Modality
-from encoders.identity import identify
+from config.vocabulary import Modality, ModelRef, Role
+from encoders.identity import Space, identify
 from fusion.index import relayout
 from fusion.index.layouts import Layout, LayoutRecord, OtherState
 from fusion.index.redis_index import RedisVectorIndex
 from fusion.index.redis_layouts import ALIVE_S, Follower, RedisLayouts
+from workers.operate.content_progress import content_behind
 from workers.operate.patience import Patience
+from workers.streams.compose_queries import model_settings
 
 _POLL_S: Final = 0.2
 _LOOKS: Final = 5
+_CATCH_UP_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,18 +77,23 @@ class LayoutDesk:
         """
         record = (await self.status()).record
         if record is None or record.second is None:
-            raise Misconfigured("there is one layout only: 'crosscurrent reshard --shards N' fills a second one")
+            raise Misconfigured(
+                "there is one layout only: 'crosscurrent reshard --shards N' or 'crosscurrent reindex --profile P' "
+                "fills a second one"
+            )
         return record
 
     async def flip(self) -> Status:
         """Let the filled layout answer, and wait until every worker that follows does so.
 
         Raises:
-            Misconfigured: It is not filled, or lacks items that the live one has.
+            Misconfigured: It is not filled, lacks items that the live one has, or a worker does not hold its model.
             RetryLater: Redis is away.
         """
         record = await self.two()
-        if record.state is OtherState.FILLED and (lacking := await self._lacking(record)):
+        await self._ready(record)
+        same_model = len(record.of(record.live.model)) > 1
+        if record.state is OtherState.FILLED and same_model and (lacking := await self._lacking(record)):
             told = ", ".join(f"{count} of {modality}" for modality, count in lacking.items())
             raise Misconfigured(
                 f"{record.other} lacks items that the live layout has ({told}): they are not on the vectors topic; "
@@ -101,8 +109,34 @@ class LayoutDesk:
             Misconfigured: There is none.
             RetryLater: Redis is away.
         """
+        await self._ready(await self.two())
         await relayout.flip(self.layouts, OtherState.PREVIOUS)
         return await self._until_followed()
+
+    async def _ready(self, record: LayoutRecord) -> None:
+        """See that the other layout has all that was published so far, and that every query worker holds its model."""
+        if record.second is None or record.live.model == record.second.model:
+            return
+        model = record.second.model
+        lacking = [each.name for each in await self.followers(Role.QUERIES) if str(model) not in each.models]
+        if lacking:
+            raise Misconfigured(
+                f"{', '.join(lacking)} cannot answer with {model} (yet): wait until it is loaded; if it cannot be, the "
+                "worker's log says why"
+            )
+        behind = await content_behind(self.settings, model, patience_s=_CATCH_UP_S)
+        if behind:
+            raise Misconfigured(
+                f"content workers of {model} are {behind} events behind: see that enough of them run, and try again"
+            )
+
+    async def followers(self, role: Role) -> list[Follower]:
+        """Workers of a role that follow the record now."""
+        return [each for each in (await self.status()).followers if each.role == role]
+
+    async def content_workers(self, model: ModelRef) -> list[Follower]:
+        """Content workers of a model."""
+        return [each for each in await self.followers(Role.CONTENT) if each.models[:1] == (str(model),)]
 
     async def drop(self, tell: Callable[[int], object] = lambda _: None) -> None:
         """Give up the layout that does not answer, and delete it once nobody reads it any more.
@@ -114,6 +148,7 @@ class LayoutDesk:
             Misconfigured: There is one layout only, or a worker does not follow.
             RetryLater: Redis is away.
         """
+        await self._expect_no_model_lost()
         record = await relayout.drop(self.layouts)
         status = await self._until_followed()
         if status.behind:
@@ -121,6 +156,19 @@ class LayoutDesk:
             raise Misconfigured(f"{names} may read it still: stop these workers, and run --drop again")
         await asyncio.sleep(self.settings.query.deadline_ms / 1000)  # queries that began before
         await relayout.forget(self.layouts, record, tell)
+
+    async def _expect_no_model_lost(self) -> None:
+        """See that no worker stands on the model that is given up."""
+        record = (await self.status()).record
+        if record is None or record.other is None or record.other.model == record.live.model:
+            return
+        gone = str(record.other.model)
+        names = [each.name for each in (await self.status()).followers if each.models[:1] == (gone,)]
+        if names:
+            raise Misconfigured(
+                f"{', '.join(names)} run with {gone}: stop these content workers, start the others again with "
+                f"model.profile set to that of {record.live.model}, and then --drop"
+            )
 
     async def _until_followed(self) -> Status:
         """Wait until all workers work by the record that is there, for as long as one may take to count as gone."""
@@ -148,16 +196,28 @@ class LayoutDesk:
         """The indexes of both layouts, the live one first; what they write is refused once a layout came or went.
 
         Raises:
-            Misconfigured: They are not both of the settings' model.
+            Misconfigured: The model of one is not known here.
         """
-        settings, space = self.settings.redis, self.space
-        if len(layouts := record.of(space.model)) < 2:
-            raise Misconfigured(f"not both layouts are of {space.model}: name their model in model.profile")
         async with AsyncExitStack() as stack:
-            made = [
-                RedisVectorIndex(settings, space.model, space.dims, layout=layout, generation=record.generation)
-                for layout in layouts
-            ]
-            for index in made:
+            made = []
+            for layout in (record.live, record.second or record.live):
+                space = self.space_of(layout)
+                index = RedisVectorIndex(
+                    self.settings.redis, space.model, space.dims, layout=layout, generation=record.generation
+                )
                 stack.push_async_callback(index.close)
+                made.append(index)
             yield made[0], made[1]
+
+    def space_of(self, layout: Layout) -> Space:
+        """The space of a layout's vectors.
+
+        Raises:
+            Misconfigured: Its model is not known here.
+        """
+        if layout.model == self.space.model:
+            return self.space
+        space = identify(model_settings(self.settings.model, layout)) if layout.profile else self.space
+        if space.model != layout.model:
+            raise Misconfigured(f"the layout {layout} is of another model than {space.model}: set model.profile to its")
+        return space

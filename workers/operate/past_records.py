@@ -44,12 +44,15 @@ async def past_records(
 
 
 async def past_batches(
-    settings: KafkaSettings, topic: Topic, tell: Callable[[int, int], object]
+    settings: KafkaSettings, topic: Topic | str, tell: Callable[[int, int], object]
 ) -> AsyncGenerator[list[PastRecord]]:
-    """The same, as many records at once as have arrived, up to 512; ``tell`` hears of a batch once it is done with."""
+    """The same, as many records at once as have arrived, up to 512; ``tell`` hears of a batch once it is done with.
+
+    A topic that is none of those that every installation has is given by its full name.
+    """
     from aiokafka import AIOKafkaConsumer, TopicPartition
 
-    name = topic.named(settings.topic_prefix)
+    name = topic.named(settings.topic_prefix) if isinstance(topic, Topic) else topic
     consumer = AIOKafkaConsumer(
         name, enable_auto_commit=False, fetch_max_wait_ms=_FETCH_WAIT_MS, **client_options(settings)
     )

@@ -4,20 +4,19 @@ No encoder is loaded: what content workers wrote since is there already, and ver
 """
 
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
 from config.errors import Misconfigured
 from fusion.index import relayout
-from fusion.index.layouts import Layout
 from fusion.index.redis_calibration import RedisCalibrationStore
 from fusion.recalibration import in_effect
-from workers.contracts.topics import Topic
 from workers.operate.layout_comparison import Comparison, compare, questions_from_items, questions_of
 from workers.operate.layout_desk import LayoutDesk
 from workers.operate.past_records import past_batches
-from workers.operate.rebuild import Tell
+from workers.operate.rebuild import Tell, topic_of
 from workers.operate.refill import Refill, Refilled
 from workers.streams.timing import now_ms
 
@@ -39,13 +38,12 @@ async def fill(desk: LayoutDesk, shards: int, tell: Tell) -> Refilled:
     settings, space = desk.settings, desk.space
     if (live := (await desk.status()).live).model != space.model:
         raise Misconfigured(f"the live layout is {live}, and the settings name {space.model}: set model.profile to it")
-    new = Layout(name=relayout.fresh_name(), shards=shards, model=space.model)
-    record = await desk.patience.bear(
-        lambda: relayout.begin(desk.layouts, settings.redis, space.model, new, space.dims)
-    )
+    new = replace(live, name=relayout.fresh_name(), shards=shards)
+    record = await desk.patience.bear(lambda: relayout.begin(desk.layouts, settings.redis, live, new, space.dims))
+    topic = await topic_of(settings, space)
     async with desk.open(record) as (_, other):
         refill = Refill(other, desk.patience)
-        async with aclosing(past_batches(settings.kafka, Topic.VECTORS, partial(tell, "items"))) as batches:
+        async with aclosing(past_batches(settings.kafka, topic, partial(tell, "items"))) as batches:
             async for batch in batches:
                 await refill.add(batch)
     await relayout.finish(desk.layouts, record)
@@ -56,11 +54,13 @@ async def compare_layouts(desk: LayoutDesk, count: int) -> Comparison:
     """Ask both layouts what people asked lately, and what is like their items where that is not enough.
 
     Raises:
-        Misconfigured: There is one layout only.
+        Misconfigured: There is one layout only, or they are of two models.
         RetryLater: Redis is away.
     """
-    settings, space = desk.settings, desk.space
-    async with desk.open(await desk.two()) as (live, other), AsyncExitStack() as stack:
+    settings, space, record = desk.settings, desk.space, await desk.two()
+    if len(record.of(space.model)) < 2:
+        raise Misconfigured("the layouts are of two models: 'crosscurrent reindex --compare' asks both")
+    async with desk.open(record) as (live, other), AsyncExitStack() as stack:
         store = RedisCalibrationStore(settings.redis, space.model, space.dims)
         stack.push_async_callback(store.close)
         table = in_effect(await store.read(), now_ms())

@@ -14,8 +14,8 @@ from workers.operate.layout_desk import Status
 _MOST_SHOWN: Final = 10
 
 _NEXT: Final = {
-    None: "--shards N fills a second layout",
-    OtherState.FILLING: "the same --shards goes on with filling it, --drop gives it up",
+    None: "'reshard --shards N' or 'reindex --profile P' fills a second layout",
+    OtherState.FILLING: "the same command goes on with filling it, --drop gives it up",
     OtherState.FILLED: "--compare asks both, --flip lets the filled one answer, --drop gives it up",
     OtherState.PREVIOUS: "--back lets the previous one answer again, --drop deletes it",
     OtherState.DROPPED: "--drop goes on with deleting it",
@@ -29,9 +29,17 @@ def status_rows(status: Status) -> dict[str, str]:
     if record is not None and record.other is not None:
         rows[str(record.state)] = str(record.other)
     rows["generation"] = str(0 if record is None else record.generation)
-    roles = Counter(each.name.partition(":")[0] for each in status.followers)
-    rows["workers"] = ", ".join(f"{count} {role}" for role, count in sorted(roles.items())) or "none follow"
+    roles = Counter(each.role for each in status.followers)
+    rows["workers"] = _counted(roles) or "none follow"
+    if record is not None and record.second is not None and record.second.model != record.live.model:
+        model = str(record.second.model)
+        holding = Counter(each.role for each in status.followers if model in each.models)
+        rows[f"of them with {model}"] = _counted(holding) or "none yet"
     return rows
+
+
+def _counted(roles: Counter[str]) -> str:
+    return ", ".join(f"{count} {role}" for role, count in sorted(roles.items()))
 
 
 def what_next(status: Status) -> str:

@@ -9,22 +9,20 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from config.errors import Misconfigured
 from config.settings import Settings
-from config.vocabulary import ModelRef, Role
+from config.vocabulary import Role
 from encoders.identity import identify
-from fusion.index.protocol import VectorIndex
-from workers.contracts.topics import Topic
-from workers.streams.calibration import CalibrationKeeper, FixedCalibration
+from workers.contracts.topics import Topic, vectors_topic
+from workers.streams.calibration import CalibrationKeeper
+from workers.streams.compose_queries import live_handler
 from workers.streams.gauges import Gauges
-from workers.streams.layouts import Follower, LiveHandler
+from workers.streams.layouts import Follower
 from workers.streams.metrics import Metrics
 from workers.streams.observer import MetricsObserver
 from workers.streams.records import Handler, Ledger, NoLedger, Publisher
 
 if TYPE_CHECKING:
     from fusion.index.followed_index import FollowedIndex
-    from fusion.learning.sequence import SequenceNetwork
     from workers.streams.tag_counter import TagCounter
 
 
@@ -57,7 +55,13 @@ class Parts:
 
 
 async def compose(
-    role: Role, settings: Settings, *, publisher: Publisher, metrics: Metrics, stack: AsyncExitStack
+    role: Role,
+    settings: Settings,
+    *,
+    publisher: Publisher,
+    metrics: Metrics,
+    stack: AsyncExitStack,
+    stream: str = "",
 ) -> Parts:
     """Make the handler of a role and what it needs.
 
@@ -67,13 +71,14 @@ async def compose(
         publisher: Sends what the handler sends; started already.
         metrics: Told what the handler measures.
         stack: Closes what was opened, the last first.
+        stream: Which vectors topic content workers write to; see ``vectors_topic``.
 
     Raises:
         Misconfigured: A profile, package, weight file or address is wrong; says what to do.
     """
     if role is Role.INTERACTIONS:
         return _interactions(settings, publisher=publisher, metrics=metrics, stack=stack)
-    return await _embedding(role, settings, publisher=publisher, metrics=metrics, stack=stack)
+    return await _embedding(role, settings, publisher=publisher, metrics=metrics, stack=stack, stream=stream)
 
 
 def _interactions(settings: Settings, *, publisher: Publisher, metrics: Metrics, stack: AsyncExitStack) -> Parts:
@@ -108,7 +113,7 @@ def _interactions(settings: Settings, *, publisher: Publisher, metrics: Metrics,
 
 
 async def _embedding(
-    role: Role, settings: Settings, *, publisher: Publisher, metrics: Metrics, stack: AsyncExitStack
+    role: Role, settings: Settings, *, publisher: Publisher, metrics: Metrics, stack: AsyncExitStack, stream: str
 ) -> Parts:
     """Parts of a role that embeds: loading takes seconds, so it happens in a thread and the probes are answered."""
     from encoders.accelerator import accelerator_memory_bytes
@@ -134,53 +139,31 @@ async def _embedding(
         "observer": MetricsObserver(metrics),
     }
     gauges = Gauges(metrics, index, encode_depth=lambda: batcher.waiting, device_memory=accelerator_memory_bytes)
-    follower = Follower(role, index)
     if role is Role.CONTENT:
-        handler, ledger = await _content(settings, shared, metrics, stack)
-        return Parts(handler=handler, index=index, gauges=gauges, follower=follower, ledger=ledger)
-    keeper = _keeper(settings, shared, metrics, stack)
-    handler = _queries(settings, shared | {"calibration": keeper or FixedCalibration(encoders.calibration)}, stack)
-    return Parts(handler=handler, index=index, gauges=gauges, follower=follower, calibration=keeper)
-
-
-def _keeper(
-    settings: Settings, shared: dict[str, Any], metrics: Metrics, stack: AsyncExitStack
-) -> CalibrationKeeper | None:
-    """Who keeps the table that all query workers share; None where the model's own is to stand."""
-    from fusion.index.redis_calibration import RedisCalibrationStore
-    from workers.streams.calibration_topic import KafkaCalibrationHistory, KeptCalibrationStore
-
-    if settings.query.calibration_refresh_s == 0:
-        return None
-    index, topic = shared["index"], Topic.CALIBRATION.named(settings.kafka.topic_prefix)
-    store = RedisCalibrationStore(settings.redis, index.model, index.dims)
-    stack.push_async_callback(store.close)
-    history = KafkaCalibrationHistory(settings.kafka, topic)
-    kept = KeptCalibrationStore(store, model=index.model, history=history, publisher=shared["publisher"], topic=topic)
-    return CalibrationKeeper(
-        index=index,
-        store=kept,
-        prior=shared["batcher"].encoders.calibration,
-        refresh_s=settings.query.calibration_refresh_s,
-        metrics=metrics,
-    )
+        handler, ledger = await _content(settings, shared, metrics, stack, stream)
+        return Parts(handler=handler, index=index, gauges=gauges, follower=Follower(role, index), ledger=ledger)
+    live, keeper = live_handler(settings, shared, metrics, stack)
+    follower = Follower(role, index, live)
+    return Parts(handler=live, index=index, gauges=gauges, follower=follower, calibration=keeper)
 
 
 async def _content(
-    settings: Settings, shared: dict[str, Any], metrics: Metrics, stack: AsyncExitStack
+    settings: Settings, shared: dict[str, Any], metrics: Metrics, stack: AsyncExitStack, stream: str
 ) -> tuple[Handler, Ledger]:
     from workers.streams.content import ContentHandler
     from workers.streams.tagging import make_tagger
 
     words = {
         **shared,
-        "vectors_topic": Topic.VECTORS.named(settings.kafka.topic_prefix),
+        "vectors_topic": vectors_topic(settings.kafka.topic_prefix, stream),
         "content": settings.content,
     }
     counter = None
     if sets := settings.tagging.label_sets():
-        counter = _counter(settings, shared, metrics)
-        words |= {"tagger": await make_tagger(shared["batcher"], sets), "counter": counter}
+        words |= {"tagger": await make_tagger(shared["batcher"], sets)}
+        # An event is counted once: by the workers of the model that answers.
+        if not stream or await shared["index"].answering() == shared["index"].model:
+            words |= {"counter": (counter := _counter(settings, shared, metrics))}
     handler = ContentHandler(**words)
     stack.callback(handler.close)
     return handler, counter or NoLedger()
@@ -201,46 +184,3 @@ def _counter(settings: Settings, shared: dict[str, Any], metrics: Metrics) -> "T
         topic=topic,
         observer=shared["observer"],
     )
-
-
-def _queries(settings: Settings, shared: dict[str, Any], stack: AsyncExitStack) -> Handler:
-    from fusion.people.redis_store import RedisPeopleStore
-    from workers.streams.queries import QueryHandler
-
-    encoders = shared["batcher"].encoders
-    people = RedisPeopleStore(settings.redis, settings.people, encoders.model, encoders.dims)
-    stack.push_async_callback(people.close)
-    sequence = _sequence(settings, encoders.model)
-
-    def of(index: VectorIndex, layout: str) -> QueryHandler:
-        return QueryHandler(
-            **{**shared, "index": index},
-            people=people,
-            settings=settings.query,
-            behaviour=settings.people,
-            sequence=sequence,
-            results_topic=Topic.RESULTS.named(settings.kafka.topic_prefix),
-            layout=layout or None,
-        )
-
-    handler = LiveHandler(shared["index"], of)
-    stack.callback(handler.close)
-    return handler
-
-
-def _sequence(settings: Settings, model: ModelRef) -> "SequenceNetwork | None":
-    """The trained sequence model, if one is named.
-
-    Raises:
-        Misconfigured: It cannot be read, or was trained in another model's space.
-    """
-    from fusion.learning.sequence import SequenceNetwork
-
-    folder = settings.people.sequence_model
-    network = SequenceNetwork.load(folder) if folder is not None else None
-    if network is not None and network.model != model:
-        raise Misconfigured(
-            f"people.sequence_model: {folder} was trained on vectors of {network.model or 'a file'}, these are of "
-            f"{model}: train it again with 'crosscurrent train sequence'"
-        )
-    return network
