@@ -9,10 +9,12 @@ from config.settings import Settings
 from config.vocabulary import ModelRef, Role
 from workers.contracts.topics import Topic, consumer_group
 from workers.operate.connections import broker_errors, client_options
+from workers.operate.topic_ends import ends_of
 from workers.streams.model_stream import stream_of
 from workers.streams.publisher import KafkaPublisher
 
 _POLL_S: Final = 0.5
+_FETCH_WAIT_MS: Final = 50  # the embedded broker answers an empty fetch only when this is over
 
 
 async def content_behind(
@@ -41,14 +43,16 @@ async def content_behind(
     name, until = Topic.CONTENT.named(kafka.topic_prefix), time.monotonic() + patience_s
     group = consumer_group(kafka.topic_prefix, Role.CONTENT, stream)
     # It assigns and does not subscribe: it asks what the group committed, and never joins it.
-    consumer = AIOKafkaConsumer(group_id=group, enable_auto_commit=False, **client_options(kafka))
+    consumer = AIOKafkaConsumer(
+        group_id=group, enable_auto_commit=False, fetch_max_wait_ms=_FETCH_WAIT_MS, **client_options(kafka)
+    )
     with broker_errors(kafka):
         await consumer.start()
         try:
             await consumer._client.set_topics([name])  # noqa: SLF001 - without it the partitions are unknown
             partitions = [TopicPartition(name, each) for each in sorted(consumer.partitions_for_topic(name) or ())]
             consumer.assign(partitions)
-            begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+            begins, ends = await consumer.beginning_offsets(partitions), await ends_of(consumer, partitions)
             total = sum(ends[each] - begins[each] for each in partitions)
             while True:
                 done = {each: await consumer.committed(each) or begins[each] for each in partitions}

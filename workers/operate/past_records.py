@@ -9,6 +9,7 @@ from config.errors import Misconfigured
 from config.settings import KafkaSettings
 from workers.contracts.topics import Topic
 from workers.operate.connections import broker_errors, client_options
+from workers.operate.topic_ends import ends_of
 
 _POLL_MS = 500
 _FETCH_WAIT_MS = 50
@@ -62,7 +63,7 @@ async def past_batches(
             partitions = [TopicPartition(name, each) for each in sorted(consumer.partitions_for_topic(name) or ())]
             if not partitions:
                 raise Misconfigured(f"there is no topic {name}: create it with 'crosscurrent topics create'")
-            begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+            begins, ends = await consumer.beginning_offsets(partitions), await ends_of(consumer, partitions)
             await consumer.seek_to_beginning(*partitions)
             left = {each for each in partitions if ends[each] > begins[each]}
             total = sum(ends[each] - begins[each] for each in partitions)
