@@ -110,6 +110,10 @@ class FollowedIndex:
         await self._renew()
         return self._at(self._following()[0])
 
+    def first(self) -> RedisVectorIndex:
+        """The index of the layout that the settings describe, whichever answers."""
+        return self._at(self._home)
+
     async def write(self, changes: Sequence[Item | Tombstone]) -> list[WriteOutcome]:
         """Apply each change that is newer than what is stored, in every layout; see ``VectorIndex.write``."""
         await self._renew()

@@ -1,12 +1,13 @@
 """A worker changes over between two batches, and a batch that began before stays where it began."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import pytest
 
+from config.errors import RetryLater
 from config.settings import RedisSettings
-from config.vocabulary import ItemId
+from config.vocabulary import ItemId, ModelRef, Role
 from fusion.index import relayout
 from fusion.index.followed_index import FollowedIndex
 from fusion.index.layouts import Layout, OtherState
@@ -14,7 +15,7 @@ from fusion.index.protocol import VectorIndex
 from fusion.index.redis_layouts import RedisLayouts
 from tests.fusion_builders import DIMS, MODEL, item
 from tests.unit.workers.streams.kit import records
-from workers.streams.layouts import LiveHandler, ModelParts
+from workers.streams.layouts import Follower, LiveHandler, ModelParts
 from workers.streams.records import Done, Outcome, Record
 
 
@@ -64,6 +65,7 @@ async def test_no_batch_is_answered_by_two(layouts: tuple[RedisSettings, RedisLa
         return by_layout.setdefault(layout, Asking(one, layout))
 
     handler = LiveHandler(ModelParts(index=index, of=of))
+    assert list(by_layout) == [""]  # made at the start, where wrong settings end the worker
     assert await handler.handle(records(1)) == [Done(label="first 11")]
     by_layout[""].waits = asyncio.Event()
     under_way = asyncio.create_task(handler.handle(records(1)))
@@ -80,6 +82,42 @@ async def test_no_batch_is_answered_by_two(layouts: tuple[RedisSettings, RedisLa
     handler.close()
     assert all(each.closed for each in by_layout.values())
     await index.close()
+
+
+async def test_another_model_is_loaded_before_it_answers(redis_url: str, prefix: str) -> None:
+    """As soon as the record names it, so that a flip finds it there; without it batches wait, and none is lost."""
+    settings, other = RedisSettings(url=redis_url, prefix=prefix), ModelRef("other", "1")
+    made, loaded = RedisLayouts(settings), list[Layout]()
+
+    async def load(layout: Layout) -> ModelParts:
+        loaded.append(layout)
+        return ModelParts(index=FollowedIndex(settings, other, DIMS), of=Asking)
+
+    def handler_of(load: Callable[[Layout], Awaitable[ModelParts]] | None) -> tuple[FollowedIndex, LiveHandler]:
+        index = FollowedIndex(settings, MODEL, DIMS)
+        return index, LiveHandler(ModelParts(index=index, of=Asking), load)
+
+    (index, handler), (poor_index, poor) = handler_of(load), handler_of(None)
+    follower, poor_follower = Follower(Role.QUERIES, index, handler), Follower(Role.QUERIES, poor_index, poor)
+    new = Layout(name="new", shards=1, model=other, profile="other.yaml")
+    await relayout.finish(made, await relayout.begin(made, settings, made.home(MODEL), new, DIMS))
+    for each in (follower, poor_follower):
+        await each.look()
+        await asyncio.sleep(0.1)
+        await each.look()
+    assert loaded == [new]
+    assert {each.models for each in await made.followers()} == {(str(MODEL), str(other)), (str(MODEL),)}
+    assert await handler.handle(records(1)) == [Done(label="first 00")]
+
+    await relayout.flip(made, OtherState.FILLED)
+    for each in (follower, poor_follower):
+        await each.look()
+    assert await handler.handle(records(1)) == [Done(label="new 00")]
+    with pytest.raises(RetryLater, match="index is of other@1, which is not loaded"):
+        await poor.handle(records(1))
+    handler.close()
+    for one in (index, poor_index, made):
+        await one.close()
 
 
 async def test_an_old_record_is_not_believed(

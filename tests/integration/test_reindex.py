@@ -1,6 +1,7 @@
 """The index gets another model under workers that go on: each answer is of one model, and lacks nothing."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +12,18 @@ import redis
 import yaml
 from typer.testing import CliRunner
 
-from config.vocabulary import ItemId, ModelRef, Role
+from config.errors import Misconfigured, RetryLater
+from config.vocabulary import Action, ItemId, Modality, ModelRef, Role, UserId
+from fusion.index import relayout
 from fusion.index.followed_index import FollowedIndex
+from fusion.index.layouts import OtherState
+from fusion.people.protocol import Interaction
+from fusion.people.redis_store import RedisPeopleStore
+from tests.fusion_builders import item, unit
 from tests.integration.delivery_kit import Ground, WorkerProcess, eventually, publish
 from workers.contracts.result import Result
 from workers.contracts.topics import Topic, stream_name, vectors_topic
+from workers.operate import reindex
 from workers.operate.cli import app
 from workers.operate.client import AsyncClient
 from workers.operate.embedded import EmbeddedRedis
@@ -113,6 +121,7 @@ async def test_another_model_answers(house: House) -> None:
         await asyncio.gather(old_content.ready(), queries.ready())
         await publish(house.publisher, topic, range(ITEMS))
         await old_content.until(lambda: old_content.ended("done") >= ITEMS)
+        await _like(house, OLD, 3, 4)
         async with AsyncClient(house.ground.settings) as client, asyncio.TaskGroup() as group:
             group.create_task(asking(client))
             filling = group.create_task(house.command("--profile", str(house.profile)))
@@ -133,6 +142,8 @@ async def test_another_model_answers(house: House) -> None:
                 await house.command("--back")
                 await asyncio.sleep(1)
                 await house.command("--flip")
+                assert (await _taste(house, 4)) > 0.9
+                await _like(house, OLD, 5)  # by an interaction worker that is not started again yet
                 refused = await house.command("--drop", code=78)
                 assert "run with deterministic@1" in refused
                 stop.set()
@@ -147,6 +158,7 @@ async def test_another_model_answers(house: House) -> None:
         async with house.desk(NEW) as desk:
             await eventually(lambda: _is_alone(desk), 30)
         await house.command("--drop", model=NEW)
+        assert (await _taste(house, 5)) > (await _taste(house, 3)) > 0.2
         async with AsyncClient(house.ground.settings) as client:
             result = await house.ask(client, 3)
         assert (result.model, result.hits[0].item_id, len(result.hits)) == (str(NEW), "item-3", ITEMS + 30)
@@ -160,10 +172,49 @@ async def _lose_and_rebuild(house: House) -> None:
             client.flushall()
         done = (await rebuild(desk.settings, lambda *_: None)).vectors
         assert (done.items, dict(done.passed_over)) == (ITEMS + 30, {})
+        assert (await _taste(house, 5)) > (await _taste(house, 3)) > 0.2
         index = FollowedIndex(desk.settings.redis, NEW, 64)
         assert len(await index.fetch([ItemId(f"item-{number}") for number in range(100)])) == ITEMS + 30
         await index.close()
     assert vectors_topic(house.ground.prefix, stream_name(NEW)).endswith(".vectors.second-2")
+
+
+async def _like(house: House, model: ModelRef, *items: int) -> None:
+    """Do what an interaction worker of a model does with likes of Ann's, each worth three times the one before."""
+    async with house.desk(model) as desk:
+        settings, space = desk.settings, desk.space
+        index = FollowedIndex(settings.redis, space.model, space.dims)
+        people = RedisPeopleStore(settings.redis, settings.people, space.model, space.dims)
+        for number in items:
+            item_id = ItemId(f"item-{number}")
+            (item,) = (await index.fetch([item_id])).values()
+            act = Interaction(
+                event_id=f"like {number}",
+                user_id=UserId("ann"),
+                item_id=item_id,
+                action=Action.LIKE,
+                occurred_at_ms=time.time_ns() // 1_000_000,
+                weight=3.0**number,
+                vector=next(iter(item.vectors.values())),
+            )
+            assert await people.record([act]) == [True]
+        await index.close()
+        await people.close()
+
+
+async def _taste(house: House, number: int) -> float:
+    """How near Ann's taste is to an item, in the new model's space."""
+    async with house.desk(NEW) as desk:
+        settings = desk.settings
+        index = FollowedIndex(settings.redis, NEW, 64)
+        people = RedisPeopleStore(settings.redis, settings.people, NEW, 64)
+        profile = await people.profile(UserId("ann"), now_ms=time.time_ns() // 1_000_000)
+        (item,) = (await index.fetch([ItemId(f"item-{number}")])).values()
+        await index.close()
+        await people.close()
+    assert profile is not None
+    assert profile.vector is not None
+    return float(profile.vector @ next(iter(item.vectors.values())))
 
 
 async def _is_begun(desk: LayoutDesk) -> bool:
@@ -183,3 +234,37 @@ async def _is_alone(desk: LayoutDesk) -> bool:
 def _layout(result: Result) -> str | None:
     assert result.explanation is not None
     return result.explanation.layout
+
+
+async def test_a_flip_waits_for_the_model_and_for_its_content(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused while a query worker lacks the model, or while events are not encoded yet; a live model is no new one."""
+    monkeypatch.setattr("workers.operate.layout_desk._CATCH_UP_S", 0.2)
+    async with house.desk() as desk:
+        with pytest.raises(Misconfigured, match="as the index is"):
+            await reindex.begin(desk, "deterministic", None)
+        await relayout.finish(desk.layouts, await reindex.begin(desk, str(house.profile), None))
+        await desk.layouts.follow("queries:one", 2, [OLD])
+        with pytest.raises(Misconfigured, match="queries:one cannot answer with second@2"):
+            await desk.flip()
+        await desk.layouts.follow("queries:one", 2, [OLD, NEW])
+        await publish(house.publisher, house.ground.topic(Topic.CONTENT), range(3))
+        with pytest.raises(Misconfigured, match="3 events behind"):
+            await desk.flip()
+        assert (await desk.two()).state is OtherState.FILLED
+
+
+async def test_workers_of_the_model_that_was_given_up(house: House) -> None:
+    """They write nowhere, are told why, and do not start again; the first layout is left alone."""
+    async with house.desk() as desk:
+        settings = desk.settings.redis
+        old = FollowedIndex(settings, OLD, 256)
+        await old.check()
+        await relayout.finish(desk.layouts, await reindex.begin(desk, str(house.profile), None))
+        await desk.flip()
+        await desk.drop()
+        await old.follow("content:old")
+        with pytest.raises(RetryLater, match="set to that one's, or stop it"):
+            await old.write([item("i", vectors={Modality.TEXT: unit(1, 256)})])
+        with pytest.raises(Misconfigured, match="set to that one's, or stop it"):
+            await old.check()
+        await old.close()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from workers.operate.bars import Bars
 from workers.operate.cli_options import settings_of
 from workers.operate.console import output, progress_console
 
@@ -59,7 +60,10 @@ def show_comparison(found: "Comparison") -> None:
 
 async def flip(desk: "LayoutDesk") -> None:
     """Flip, and say what there is."""
-    await desk.flip()
+    from workers.operate.reindex import flip as run_flip
+
+    with Bars(rate=True) as tell:
+        await run_flip(desk, tell)
     await status(desk)
 
 
@@ -71,9 +75,12 @@ async def back(desk: "LayoutDesk") -> None:
 
 async def drop(desk: "LayoutDesk") -> None:
     """Drop, and say what there is."""
+    from workers.operate.reindex import drop as run_drop
+
     notes = progress_console()
     notes.print(f"waiting {desk.settings.query.deadline_ms / 1000:g} s for queries that began before", style="dim")
-    await desk.drop()
+    with Bars(rate=True) as tell:
+        await run_drop(desk, tell)
     await status(desk)
 
 

@@ -148,7 +148,7 @@ class LayoutDesk:
             Misconfigured: There is one layout only, or a worker does not follow.
             RetryLater: Redis is away.
         """
-        await self._expect_no_model_lost()
+        await self.expect_no_model_lost()
         record = await relayout.drop(self.layouts)
         status = await self._until_followed()
         if status.behind:
@@ -157,8 +157,12 @@ class LayoutDesk:
         await asyncio.sleep(self.settings.query.deadline_ms / 1000)  # queries that began before
         await relayout.forget(self.layouts, record, tell)
 
-    async def _expect_no_model_lost(self) -> None:
-        """See that no worker stands on the model that is given up."""
+    async def expect_no_model_lost(self) -> None:
+        """See that no worker stands on the model that is given up.
+
+        Raises:
+            Misconfigured: One does.
+        """
         record = (await self.status()).record
         if record is None or record.other is None or record.other.model == record.live.model:
             return

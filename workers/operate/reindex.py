@@ -17,6 +17,7 @@ from workers.operate.admin import create_topic
 from workers.operate.content_progress import content_behind
 from workers.operate.layout_desk import LayoutDesk
 from workers.operate.rebuild import Tell
+from workers.operate.tastes import carry_tastes
 from workers.streams.compose_queries import model_settings
 
 _FOR_EVER_S = float("inf")
@@ -58,7 +59,7 @@ async def begin(desk: LayoutDesk, profile: str, heads: str | None) -> LayoutReco
 
 
 async def until_filled(desk: LayoutDesk, record: LayoutRecord, tell: Tell) -> None:
-    """Wait until the new model's content workers have come to where the content topic ended at the beginning.
+    """Wait until the new model's content workers have come to where the topic ended when asked; carry tastes over.
 
     Raises:
         Misconfigured: The broker cannot be reached, or somebody else changed the layouts meanwhile.
@@ -67,4 +68,36 @@ async def until_filled(desk: LayoutDesk, record: LayoutRecord, tell: Tell) -> No
         return
     told: Callable[[int, int], object] = partial(tell, "events")
     await content_behind(desk.settings, record.second.model, patience_s=_FOR_EVER_S, tell=told)
+    await carry_tastes(desk, record.second, tell, publish=False)
     await relayout.finish(desk.layouts, record)
+
+
+async def flip(desk: LayoutDesk, tell: Tell) -> None:
+    """Let the filled layout answer, whichever model's it is; tastes are carried over once more before.
+
+    Raises:
+        Misconfigured: See ``LayoutDesk.flip``.
+        RetryLater: A store is away.
+    """
+    record = (await desk.status()).record
+    if record is not None and record.state is OtherState.FILLED and record.second is not None and _changes(record):
+        await carry_tastes(desk, record.second, tell, publish=False)
+    await desk.flip()
+
+
+async def drop(desk: LayoutDesk, tell: Tell) -> None:
+    """Give up the layout that does not answer; where its model was the one before, tastes are carried over for good.
+
+    Raises:
+        Misconfigured: See ``LayoutDesk.drop``.
+        RetryLater: A store or the broker is away.
+    """
+    record = (await desk.status()).record
+    await desk.expect_no_model_lost()
+    if record is not None and record.state is OtherState.PREVIOUS and _changes(record):
+        await carry_tastes(desk, record.live, tell, publish=True)
+    await desk.drop()
+
+
+def _changes(record: LayoutRecord) -> bool:
+    return record.other is not None and record.other.model != record.live.model

@@ -1,6 +1,7 @@
 """Workers and the layouts of the index: reading which one answers, and changing over between two batches."""
 
 import asyncio
+import contextlib
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
@@ -59,7 +60,9 @@ class LiveHandler:
         self._own = own
         self._load = load
         self._parts = {own.index.model: own}
-        self._made: dict[VectorIndex, ClosableHandler] = {}
+        first = own.index.first()
+        # Before the first batch: what is wrong with the settings of a handler must end the worker, and no event.
+        self._made: dict[VectorIndex, ClosableHandler] = {first: own.of(first, first.layout.name)}
         self._tasks: dict[ModelRef, asyncio.Task[None]] = {}
 
     @property
@@ -76,10 +79,13 @@ class LiveHandler:
         model = await self._own.index.answering()
         if (parts := self._parts.get(model)) is None:
             raise RetryLater(f"the index is of {model}, which is not loaded (yet): see the log of this worker")
+        return await (await self._handler(parts)).handle(records)
+
+    async def _handler(self, parts: ModelParts) -> ClosableHandler:
         index = await parts.index.live()
         if index not in self._made:
             self._made[index] = parts.of(index, index.layout.name)
-        return await self._made[index].handle(records)
+        return self._made[index]
 
     async def look(self) -> None:
         """After the record was read: keep all models to it, and begin to load what is lacking. Returns at once."""
@@ -99,6 +105,8 @@ class LiveHandler:
         log.info("loading %s for the layout %s", layout.model, layout)
         try:
             parts = await self._load(layout)
+            with contextlib.suppress(RetryLater):  # made with the first batch, then
+                await self._handler(parts)
         except Exception:
             # Not tried again: what is wrong with a profile or its weights does not pass by itself.
             log.exception("%s cannot be loaded, so this worker holds up the flip to it", layout.model)
