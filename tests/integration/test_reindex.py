@@ -30,6 +30,7 @@ from workers.operate.embedded import EmbeddedRedis
 from workers.operate.layout_desk import LayoutDesk
 from workers.operate.rebuild import rebuild
 from workers.streams.publisher import KafkaPublisher
+from workers.streams.vectors_topic import VectorsTopic
 
 OLD, NEW = ModelRef("deterministic", "1"), ModelRef("second", "2")
 ITEMS = 40
@@ -251,6 +252,25 @@ async def test_a_flip_waits_for_the_model_and_for_its_content(house: House, monk
         with pytest.raises(Misconfigured, match="3 events behind"):
             await desk.flip()
         assert (await desk.two()).state is OtherState.FILLED
+
+
+async def test_begun_again_it_holds_what_was_made_before(house: House) -> None:
+    """The group of the new model does not read events again that it is done with: their vectors come from its topic."""
+    async with house.desk() as desk:
+        await reindex.begin(desk, str(house.profile), None)
+        topic = vectors_topic(house.ground.prefix, stream_name(NEW))
+        index = FollowedIndex(desk.settings.redis, NEW, 64)
+        made = [item(f"item-{number}", vectors={Modality.TEXT: unit(number, 64)}) for number in range(9)]
+        await VectorsTopic(topic, house.publisher, index).publish(made)
+        await index.write(made)
+        await desk.drop()
+
+        await reindex.until_filled(desk, await reindex.begin(desk, str(house.profile), None), lambda *_: None)
+        await desk.flip()
+
+        await index.follow("content:new")
+        assert len(await index.fetch([each.item_id for each in made])) == 9
+        await index.close()
 
 
 async def test_workers_of_the_model_that_was_given_up(house: House) -> None:

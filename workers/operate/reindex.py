@@ -17,6 +17,7 @@ from workers.operate.admin import create_topic
 from workers.operate.content_progress import content_behind
 from workers.operate.layout_desk import LayoutDesk
 from workers.operate.rebuild import Tell
+from workers.operate.reshard import fill_from_topic
 from workers.operate.tastes import carry_tastes
 from workers.streams.compose_queries import model_settings
 
@@ -61,11 +62,15 @@ async def begin(desk: LayoutDesk, profile: str, heads: str | None) -> LayoutReco
 async def until_filled(desk: LayoutDesk, record: LayoutRecord, tell: Tell) -> None:
     """Wait until the new model's content workers have come to where the topic ended when asked; carry tastes over.
 
+    What they made for an earlier layout, that was dropped or lost, is on their vectors topic and comes from there: the
+    group does not read again what it is done with.
+
     Raises:
         Misconfigured: The broker cannot be reached, or somebody else changed the layouts meanwhile.
     """
     if record.second is None or record.state is not OtherState.FILLING:
         return
+    await fill_from_topic(desk, record, tell)
     told: Callable[[int, int], object] = partial(tell, "events")
     await content_behind(desk.settings, record.second.model, patience_s=_FOR_EVER_S, tell=told)
     await carry_tastes(desk, record.second, tell, publish=False)

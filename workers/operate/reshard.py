@@ -11,6 +11,7 @@ import numpy as np
 
 from config.errors import Misconfigured
 from fusion.index import relayout
+from fusion.index.layouts import LayoutRecord
 from fusion.index.redis_calibration import RedisCalibrationStore
 from fusion.recalibration import in_effect
 from workers.operate.layout_comparison import Comparison, compare, questions_from_items, questions_of
@@ -40,13 +41,25 @@ async def fill(desk: LayoutDesk, shards: int, tell: Tell) -> Refilled:
         raise Misconfigured(f"the live layout is {live}, and the settings name {space.model}: set model.profile to it")
     new = replace(live, name=relayout.fresh_name(), shards=shards)
     record = await desk.patience.bear(lambda: relayout.begin(desk.layouts, settings.redis, live, new, space.dims))
-    topic = await topic_of(settings, space)
+    done = await fill_from_topic(desk, record, tell)
+    await relayout.finish(desk.layouts, record)
+    return done
+
+
+async def fill_from_topic(desk: LayoutDesk, record: LayoutRecord, tell: Tell) -> Refilled:
+    """Write into the layout that is being filled what the vectors topic of its model holds.
+
+    Raises:
+        Misconfigured: The broker cannot be reached, or the layout is no more.
+        RetryLater: Redis is away.
+    """
+    settings = desk.settings
+    topic = await topic_of(settings, desk.space_of(record.second or record.live))
     async with desk.open(record) as (_, other):
         refill = Refill(other, desk.patience)
         async with aclosing(past_batches(settings.kafka, topic, partial(tell, "items"))) as batches:
             async for batch in batches:
                 await refill.add(batch)
-    await relayout.finish(desk.layouts, record)
     return refill.done
 
 
