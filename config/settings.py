@@ -70,7 +70,8 @@ class RedisSettings(_Section):
     prefix: str = Field("crosscurrent", pattern=r"^[A-Za-z0-9._-]{1,100}$")
     """Start of every key."""
     shards: int = Field(1, ge=1, le=1024)
-    """Number of vector-set shards; an item lives in shard ``crc32(item_id) mod shards``."""
+    """Number of shards; an item lives in shard ``crc32(item_id) mod shards``, people by their own id. Once something is
+    stored ``crosscurrent reshard`` changes it for items, and this stays: people lie so, and a lost Redis begins so."""
     quantisation: Literal["Q8", "NOQUANT", "BIN"] = "Q8"
     """How vector sets store vectors; exact re-scoring reads full precision beside them."""
     build_effort: int = Field(200, ge=10, le=10_000)

@@ -1,6 +1,6 @@
 """One connection pool to Redis or Redis Cluster: commands in, raw replies out, one round trip for many."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from hashlib import sha1
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,27 @@ class RedisConnection:
             if isinstance(reply, LIBRARY_ERRORS):
                 raise explain(reply) from reply
         return replies
+
+    async def scan(self, pattern: str, at_once: int) -> AsyncIterator[list[str]]:
+        """Names of keys of all nodes, some at a time; of those made or deleted meanwhile any may be left out.
+
+        Raises:
+            RetryLater: When Redis cannot be asked now.
+        """
+        nodes = [self._client]
+        if isinstance(self._client, RedisCluster):
+            await self._client.initialize()
+            nodes = self._client.get_primaries()
+        for node in nodes:
+            cursor: int | None = None
+            while cursor != 0:
+                try:
+                    reply = await node.execute_command("SCAN", cursor or 0, "MATCH", pattern, "COUNT", at_once)
+                except LIBRARY_ERRORS as exc:
+                    raise explain(exc) from exc
+                cursor, names = int(reply[0]), reply[1]
+                if names:
+                    yield [name.decode() for name in names]
 
     async def close(self) -> None:
         """Give back the connections."""

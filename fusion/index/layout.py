@@ -24,11 +24,20 @@ _FLOAT32 = np.dtype("<f4")
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Names of the keys of one model in one prefix; a shard's keys share a hash tag, so a script may touch them all."""
+    """Names of the keys of one model in one prefix; a shard's keys share a hash tag, so a script may touch them all.
+
+    Args:
+        layout: Name of the layout (see ``layouts``); empty for the first one.
+    """
 
     prefix: str
     shards: int
     model: ModelRef
+    layout: str = ""
+
+    def tag(self, shard: int) -> str:
+        """What all keys of a shard start with."""
+        return f"{{{self.prefix}:{self.layout}:{shard}}}" if self.layout else f"{{{self.prefix}:{shard}}}"
 
     def shard_of(self, identity: str) -> int:
         """The shard that an item id (or a user id) lives in."""
@@ -36,19 +45,31 @@ class Keys:
 
     def vectors(self, shard: int, target: Modality | str) -> str:
         """The vector set of a modality, or of ``FUSED``."""
-        return f"{{{self.prefix}:{shard}}}:vec:{self.model}:{target}"
+        return f"{self.tag(shard)}:vec:{self.model}:{target}"
 
     def item(self, shard: int, item_id: ItemId) -> str:
         """The hash with an item's versions, attributes and packed vectors, one field of each a model."""
-        return f"{{{self.prefix}:{shard}}}:item:{item_id}"
+        return f"{self.tag(shard)}:item:{item_id}"
 
     def calibration(self, part: str = "") -> str:
         """The hash with the model's measured backgrounds, or what lies beside it."""
         return f"{{{self.prefix}:0}}:calibration:{self.model}" + (f":{part}" if part else "")
 
+    def record(self) -> str:
+        """The hash that says which layouts there are; beside the first one's, for it leads to the others."""
+        return f"{{{self.prefix}:0}}:layout"
+
+    def followers(self) -> str:
+        """The workers that read the record."""
+        return f"{self.record()}:followers"
+
+    def item_fields(self) -> tuple[str, ...]:
+        """What an item's hash holds of the model."""
+        return tuple(f"{name}:{self.model}" for name in ("version", "attributes", "vectors", "segments"))
+
     def meta(self, shard: int) -> str:
         """The hash that says how a shard is laid out, so that a wrong setting is noticed before it does harm."""
-        return f"{{{self.prefix}:{shard}}}:meta"
+        return f"{self.tag(shard)}:meta"
 
 
 def check_item_id(item_id: ItemId) -> None:

@@ -17,11 +17,12 @@ CRASHING: Final = ((8, 4, 0), (8, 4, 6))
 """From the first to before the second, VREM crashes the server and its replicas (redis/redis#15424, #15661)."""
 
 
-async def check_shard(connection: RedisConnection, keys: Keys, shard: int, dims: int) -> None:
+async def check_shard(connection: RedisConnection, keys: Keys, shard: int, dims: int, generation: int = 0) -> None:
     """See that a shard's server can hold the index, and that what it holds fits the settings.
 
     Notes the number of shards at the first call, so that a later change of the setting is noticed, and names this life
-    of the store, so that nothing read before a flush is taken for what is there after it.
+    of the store, so that nothing read before a flush is taken for what is there after it. Where there is a record of
+    layouts, a shard that lost its fence gets one again.
 
     Raises:
         Misconfigured: With what to change.
@@ -30,8 +31,9 @@ async def check_shard(connection: RedisConnection, keys: Keys, shard: int, dims:
     meta = keys.meta(shard)
     (version,) = await connection.ask([("EVAL", "return redis.REDIS_VERSION", 1, meta)])
     check_version(version.decode())
-    _, _, shards, info = await connection.ask(
+    *_, shards, info = await connection.ask(
         [
+            *([("HSETNX", meta, "fence", generation)] if generation else []),
             ("HSETNX", meta, "shards", keys.shards),
             ("HSETNX", meta, "epoch", uuid.uuid4().hex),
             ("HGET", meta, "shards"),
@@ -40,8 +42,8 @@ async def check_shard(connection: RedisConnection, keys: Keys, shard: int, dims:
     )
     if int(shards) != keys.shards:
         raise Misconfigured(
-            f"redis.shards is {keys.shards}, and {keys.prefix!r} was laid out with {int(shards)}:"
-            " set it back, or set redis.prefix to a new one and fill it again"
+            f"redis.shards is {keys.shards}, and {keys.prefix!r} was laid out with {int(shards)}: set it back;"
+            f" 'crosscurrent reshard --shards {keys.shards}' gives the index another number of shards"
         )
     if info is not None and (stored := _field(info, b"vector-dim")) != dims:
         raise Misconfigured(

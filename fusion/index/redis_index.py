@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
-from config.errors import RetryLater
+from config.errors import Misconfigured, RetryLater
 from config.settings import RedisSettings
 from config.vocabulary import ItemId, Modality, ModelRef, Version
 from fusion.index.checks import check_change, check_search
@@ -16,6 +16,7 @@ from fusion.index.connection import Argument, Command, RedisConnection, Script
 from fusion.index.item_cache import ItemCache
 from fusion.index.item_reader import ItemReader
 from fusion.index.layout import Keys, dump_attributes, fused_vector, pack_vectors, targets
+from fusion.index.layouts import HOME, Layout
 from fusion.index.protocol import (
     FUSED,
     Item,
@@ -32,7 +33,7 @@ from fusion.index.redis_shard import ShardAnswer, ShardSearcher
 from fusion.index.segment_layout import pack_segments
 
 _WRITE: Final = Script(Path(__file__).with_name("write_item.lua"))
-_OUTCOMES: Final = (WriteOutcome.STALE, WriteOutcome.APPLIED)
+_OUTCOMES: Final = {0: WriteOutcome.STALE, 1: WriteOutcome.APPLIED, -1: None}
 _MEBIBYTE: Final = 2**20
 _FILLING: Final = 0.8
 """Share of the time left after which lists stay as they are, so that a shard's answer still counts."""
@@ -53,10 +54,19 @@ class RedisVectorIndex:
         model: The model whose vectors it holds; part of every key.
         dims: Length of its vectors.
         modalities: What items may have.
+        layout: Where they lie; where the settings say when None.
+        generation: The record of layouts by which it writes; 0 for none. ``FollowedIndex`` keeps to the record.
     """
 
     def __init__(
-        self, settings: RedisSettings, model: ModelRef, dims: int, modalities: Collection[Modality] = tuple(Modality)
+        self,
+        settings: RedisSettings,
+        model: ModelRef,
+        dims: int,
+        modalities: Collection[Modality] = tuple(Modality),
+        *,
+        layout: Layout | None = None,
+        generation: int = 0,
     ) -> None:
         self._settings = settings
         self._model = model
@@ -64,10 +74,13 @@ class RedisVectorIndex:
         self._modalities = frozenset(modalities)
         # All there are: an item written under a profile with more modalities must be removed whole under this one.
         self._targets = targets(Modality)
-        self._keys = Keys(settings.prefix, settings.shards, model)
+        self.layout = layout or Layout(name=HOME, shards=settings.shards, model=model)
+        self._generation = generation
+        self._keys = Keys(settings.prefix, self.layout.shards, model, self.layout.name)
+        self._shards = range(self.layout.shards)
         self._connection = RedisConnection(settings)
         cache = ItemCache(settings.item_cache_mb * _MEBIBYTE)
-        self._readers = [ItemReader(self._ask, self._keys, shard, cache) for shard in range(settings.shards)]
+        self._readers = [ItemReader(self._ask, self._keys, shard, cache) for shard in self._shards]
         self._searchers = [
             ShardSearcher(self._ask, reader.read, self._keys.vectors(shard, FUSED))
             for shard, reader in enumerate(self._readers)
@@ -92,37 +105,58 @@ class RedisVectorIndex:
         """Apply each change that is newer than what is stored; see ``VectorIndex.write``.
 
         When a shard fails, changes of other shards may have been applied: repeat all of them, they end as stale.
+
+        Raises:
+            Misconfigured: The layout is no more, or follows a later record than this index knows.
         """
+        outcomes = await self.write_by(self._generation, changes)
+        there = [outcome for outcome in outcomes if outcome is not None]
+        if len(there) < len(outcomes):
+            raise Misconfigured(
+                f"the layout {self.layout} may not be written to any more: it was dropped, another one was begun, or "
+                "Redis was emptied; see 'crosscurrent reshard --status'"
+            )
+        return there
+
+    async def write_by(self, generation: int, changes: Sequence[Item | Tombstone]) -> list[WriteOutcome | None]:
+        """Apply changes as a writer who read a record of layouts: None where a shard asks for a later one."""
         for change in changes:
             check_change(change, self._dims, self._modalities)
         by_shard = self._by_shard(change.item_id for change in changes)
         replies = await asyncio.gather(
-            *(self._write_shard(shard, [changes[place] for place in places]) for shard, places in by_shard.items())
+            *(
+                self._write_shard(shard, [changes[place] for place in places], generation)
+                for shard, places in by_shard.items()
+            )
         )
-        outcomes: dict[int, WriteOutcome] = {}
+        outcomes: dict[int, WriteOutcome | None] = {}
         for places, reply in zip(by_shard.values(), replies, strict=True):
             outcomes.update(zip(places, reply, strict=True))
         return [outcomes[place] for place in range(len(changes))]
 
-    async def _write_shard(self, shard: int, changes: Sequence[Item | Tombstone]) -> list[WriteOutcome]:
-        vector_sets = [self._keys.vectors(shard, target) for target in self._targets]
+    async def _write_shard(
+        self, shard: int, changes: Sequence[Item | Tombstone], generation: int
+    ) -> list[WriteOutcome | None]:
+        shared = [self._keys.meta(shard), *(self._keys.vectors(shard, target) for target in self._targets)]
         calls = [
-            ([self._keys.item(shard, change.item_id), *vector_sets], self._arguments(change)) for change in changes
+            ([self._keys.item(shard, change.item_id), *shared], self._arguments(change, generation))
+            for change in changes
         ]
         return [_OUTCOMES[reply] for reply in await self._connection.ask(_WRITE.commands(calls))]
 
-    def _arguments(self, change: Item | Tombstone) -> list[Argument]:
+    def _arguments(self, change: Item | Tombstone, generation: int) -> list[Argument]:
         version = (str(self._model), change.version.occurred_at_ms, change.version.offset)
         build = (self._settings.quantisation, self._settings.build_effort, change.item_id)
         if isinstance(change, Tombstone):
-            return [*version, "", b"", *build, b"", *[b""] * len(self._targets)]
+            return [*version, "", b"", *build, b"", generation, *[b""] * len(self._targets)]
         vectors = {
             **{str(name): vector for name, vector in change.vectors.items()},
             FUSED: fused_vector(change.vectors),
         }
         blobs = [np.asarray(vectors[name], "<f4").tobytes() if name in vectors else b"" for name in self._targets]
         packed = pack_vectors(change.vectors)
-        return [*version, dump_attributes(change.attributes), packed, *build, pack_segments(change.segments), *blobs]
+        segments = pack_segments(change.segments)
+        return [*version, dump_attributes(change.attributes), packed, *build, segments, generation, *blobs]
 
     async def search(self, searches: Sequence[VectorSearch]) -> SearchReport:
         """Ask all shards at once, each all searches in one round trip; see ``VectorIndex.search``.
@@ -132,8 +166,9 @@ class RedisVectorIndex:
         for search in searches:
             check_search(search, self._dims, self._modalities)
         deadline = min((search.deadline for search in searches if search.deadline is not None), default=None)
-        shards = range(self._settings.shards)
-        answers = await self._ask_shards({shard: self._search_shard(shard, searches, deadline) for shard in shards})
+        answers = await self._ask_shards(
+            {shard: self._search_shard(shard, searches, deadline) for shard in self._shards}
+        )
         there = [answer for answer in answers.values() if not isinstance(answer, RetryLater)]
         merged = [
             merge_shards([answer.found[place] for answer in there], search.count)
@@ -229,12 +264,16 @@ class RedisVectorIndex:
         return {name: sum(sizes) for name, sizes in zip(names, zip(*replies, strict=True), strict=True)}
 
     async def _ask_each(self, commands: Callable[[int], Sequence[Command]]) -> list[list[Any]]:
-        return await asyncio.gather(*(self._connection.ask(commands(s)) for s in range(self._settings.shards)))
+        return await asyncio.gather(*(self._connection.ask(commands(s)) for s in self._shards))
 
     async def check(self) -> None:
         """See that Redis is there, fits, and holds vectors of this model and length; see ``VectorIndex.check``."""
-        for shard in range(self._settings.shards):
-            await check_shard(self._connection, self._keys, shard, self._dims)
+        await self.check_by(self._generation)
+
+    async def check_by(self, generation: int) -> None:
+        """The same for a writer who read a record of layouts."""
+        for shard in self._shards:
+            await check_shard(self._connection, self._keys, shard, self._dims, generation)
 
     async def close(self) -> None:
         """Give back connections."""

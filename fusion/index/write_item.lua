@@ -1,10 +1,17 @@
 -- Writes or deletes one item of one model, unless what is stored is as new. Atomic: nothing else runs meanwhile.
 --
--- KEYS  1 the item's hash; 2.. the vector sets of its shard, in a fixed order
+-- KEYS  1 the item's hash; 2 the shard's meta hash; 3.. the vector sets of its shard, in a fixed order
 -- ARGV  1 model  2 event time in ms  3 offset  4 attributes as JSON, empty for a deletion  5 packed vectors
 --       6 quantisation  7 build effort  8 item id  9 packed segments, empty for none
---       10.. a float32 vector a vector set, empty where the item has none
--- Returns 1 when applied, 0 when stale.
+--       10 generation of the record of layouts that the writer read, 0 for none
+--       11.. a float32 vector a vector set, empty where the item has none
+-- Returns 1 when applied, 0 when stale, -1 when the writer must read the record again.
+
+-- A shard without a fence never was in a record, or lost everything: whoever writes by a record is mistaken.
+local fence, generation = redis.call('HGET', KEYS[2], 'fence'), tonumber(ARGV[10])
+if (fence and generation < tonumber(fence)) or (not fence and generation > 0) then
+  return -1
+end
 
 local version_field = 'version:' .. ARGV[1]
 local attributes_field = 'attributes:' .. ARGV[1]
@@ -22,7 +29,7 @@ if stored then
   end
 end
 
-for place = 2, #KEYS do
+for place = 3, #KEYS do
   local vector = ARGV[place + 8]
   if vector ~= '' then
     redis.call('VADD', KEYS[place], 'FP32', vector, item_id, ARGV[6], 'EF', ARGV[7], 'SETATTR', attributes)

@@ -57,6 +57,11 @@ class RedisPeopleStore:
         self._connection = RedisConnection(redis)
         self.served = RedisServedStore(self._connection, self._keys, people)
 
+    @property
+    def model(self) -> ModelRef:
+        """The model whose vectors make the profiles."""
+        return self._model
+
     async def record(self, interactions: Sequence[Interaction]) -> list[bool]:
         """Count each interaction once, in order; see ``PeopleStore.record``."""
         by_shard: dict[int, list[int]] = {}

@@ -9,13 +9,16 @@ import pytest
 from config.errors import Misconfigured, Reason, RejectEvent
 from config.settings import RedisSettings
 from config.vocabulary import ItemId, Modality, Version
+from fusion.index.followed_index import FollowedIndex
 from fusion.index.layout import fused_vector
+from fusion.index.layouts import Layout, OtherState, begun, filled, flipped
 from fusion.index.memory_index import MemoryVectorIndex
 from fusion.index.protocol import FUSED, Item, VectorIndex, VectorSearch, WriteOutcome
 from fusion.index.redis_index import RedisVectorIndex
+from fusion.index.redis_layouts import RedisLayouts
 from tests.fusion_builders import DIMS, MODEL, frame, item, passage, stretch, tombstone, unit
 
-KINDS = ("memory", "redis with 1 shard", "redis with 4 shards")
+KINDS = ("memory", "redis with 1 shard", "redis with 4 shards", "1 shard, 4 are filled", "1 shard, 4 are live")
 
 
 @pytest.fixture(params=KINDS)
@@ -24,18 +27,42 @@ def settings(request: pytest.FixtureRequest) -> Iterator[RedisSettings | None]:
     if request.param == "memory":
         yield None
         return
-    shards = 4 if "4" in request.param else 1
+    shards = 4 if "with 4" in request.param else 1
     yield RedisSettings(
         url=request.getfixturevalue("redis_url"), prefix=request.getfixturevalue("prefix"), shards=shards
     )
 
 
 @pytest.fixture
-async def index(settings: RedisSettings | None) -> AsyncIterator[VectorIndex]:
+async def index(settings: RedisSettings | None, request: pytest.FixtureRequest) -> AsyncIterator[VectorIndex]:
     """The index under test, empty."""
-    made = MemoryVectorIndex(MODEL, DIMS) if settings is None else RedisVectorIndex(settings, MODEL, DIMS)
+    kind = request.node.callspec.params["settings"]
+    made: VectorIndex
+    if settings is None:
+        made = MemoryVectorIndex(MODEL, DIMS)
+    elif "are" in kind:
+        await two_layouts(settings, live="are live" in kind)
+        made = FollowedIndex(settings, MODEL, DIMS)
+    else:
+        made = RedisVectorIndex(settings, MODEL, DIMS)
     yield made
     await made.close()
+
+
+async def two_layouts(settings: RedisSettings, *, live: bool) -> None:
+    """A second layout of four shards, which follows the stream, or answers while the first one follows it."""
+    layouts = RedisLayouts(settings)
+    home, new = layouts.home(MODEL), Layout(name="new", shards=4, model=MODEL)
+    await layouts.fence(home, 0)
+    record = begun(None, home, new)
+    await layouts.write(record)
+    await layouts.fence(home, record.generation)
+    await layouts.fence(new, record.generation)
+    if live:
+        done = filled(record)
+        await layouts.write(done)
+        await layouts.write(flipped(done, OtherState.FILLED))
+    await layouts.close()
 
 
 def text_search(vector: Any, **changes: Any) -> VectorSearch:

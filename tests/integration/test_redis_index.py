@@ -23,6 +23,7 @@ from fusion.index.filter_plan import Plan, Way
 from fusion.index.filters import parse_filter
 from fusion.index.protocol import FUSED, Item, VectorSearch, WriteOutcome
 from fusion.index.redis_index import RedisVectorIndex
+from fusion.index.redis_layouts import RedisLayouts
 from fusion.request import QueryPart, RankingRequest
 from tests.fusion_builders import DIMS, MODEL, item, tombstone, unit
 from workers.operate.embedded import EmbeddedRedis
@@ -527,7 +528,13 @@ async def test_redis_cluster_holds_an_index(tmp_path: Path) -> None:
         assert ranking.hits[0].item_id == "i7"
         assert len(ranking.hits) == 10
         assert (await index.counts())[Modality.TEXT] == 40
+        layouts = RedisLayouts(index._settings)
+        await layouts.forget(index.layout)
+        assert not await index.fetch([each.item_id for each in written])
+        await layouts.close()
         await index.close()
+        with redis.Redis.from_url(own.url) as client:
+            assert {name.rpartition(b":")[2] for name in client.scan_iter()} == {b"meta"}
 
 
 class ClusterRedis(EmbeddedRedis):

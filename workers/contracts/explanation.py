@@ -61,3 +61,5 @@ class Explanation(Wire):
     """The trained weights of ``attention``, as name@hash."""
     personalise: float = 0.0
     """Share of the score that the user's taste decided."""
+    layout: str | None = None
+    """Name of the layout of the index that answered; absent for the first one, which has none."""

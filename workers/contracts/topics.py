@@ -1,10 +1,11 @@
 """Every topic: its name, key, partitions and how long it is kept."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from config.settings import KafkaSettings
-from config.vocabulary import Role
+from config.vocabulary import ModelRef, Role
 
 DAY_MS = 86_400_000
 
@@ -108,6 +109,25 @@ INPUT_TOPIC = {
 """Which topic each role consumes."""
 
 
-def consumer_group(prefix: str, role: Role) -> str:
-    """Consumer group of a role under a prefix."""
-    return f"{prefix}-{role.value}"
+def consumer_group(prefix: str, role: Role, stream: str = "") -> str:
+    """Consumer group of a role under a prefix; content workers of a model with a topic of its own have one too."""
+    return f"{prefix}-{role.value}" + (f"-{stream}" if stream else "")
+
+
+def stream_name(model: ModelRef) -> str:
+    """What topic and group of a model that another one is exchanged for are called after, such as ``builtin-2``."""
+    return re.sub(r"[^A-Za-z0-9._-]", "-", str(model))
+
+
+def vectors_topic(prefix: str, stream: str = "") -> str:
+    """The vectors topic of a model: the first one's, or the one named after it.
+
+    Two models cannot share one: compaction keeps the last record of an item, whichever model's it is.
+    """
+    return Topic.VECTORS.named(prefix) + (f".{stream}" if stream else "")
+
+
+def vectors_spec(settings: KafkaSettings, stream: str) -> TopicSpec:
+    """How a model's own vectors topic is created: as the first one."""
+    first = next(spec for spec in topic_specs(settings) if spec.name == vectors_topic(settings.topic_prefix))
+    return replace(first, name=vectors_topic(settings.topic_prefix, stream))

@@ -81,13 +81,28 @@ def create_topics(settings: KafkaSettings) -> list[TopicState]:
     """
     specs = topic_specs(settings)
     with open_admin(settings) as admin:
-        answer = admin.create_topics({spec.name: _wanted(spec) for spec in specs}, raise_errors=False)
-        refused = [topic for topic in answer["topics"] if topic["error_code"] not in {0, _TOPIC_EXISTS}]
-        if refused:
-            reasons = (f"{topic['name']}: {topic['error_message'] or topic['error_code']}" for topic in refused)
-            raise TopicError("the broker refused to create " + "; ".join(reasons))
-        admin.wait_for_topics([spec.name for spec in specs])
+        _create(admin, specs)
         return _states(admin, specs)
+
+
+def create_topic(settings: KafkaSettings, spec: TopicSpec) -> None:
+    """Create one topic unless it is there, and wait until it can be used.
+
+    Raises:
+        Misconfigured: The broker cannot be reached.
+        TopicError: The broker refuses to create it.
+    """
+    with open_admin(settings) as admin:
+        _create(admin, [spec])
+
+
+def _create(admin: Any, specs: Sequence[TopicSpec]) -> None:
+    answer = admin.create_topics({spec.name: _wanted(spec) for spec in specs}, raise_errors=False)
+    refused = [topic for topic in answer["topics"] if topic["error_code"] not in {0, _TOPIC_EXISTS}]
+    if refused:
+        reasons = (f"{topic['name']}: {topic['error_message'] or topic['error_code']}" for topic in refused)
+        raise TopicError("the broker refused to create " + "; ".join(reasons))
+    admin.wait_for_topics([spec.name for spec in specs])
 
 
 def list_topics(settings: KafkaSettings) -> list[TopicState]:

@@ -14,6 +14,8 @@ from workers.operate import (
     cli_publish,
     cli_query,
     cli_rebuild,
+    cli_reindex,
+    cli_reshard,
     cli_servers,
     cli_summarize,
     cli_tags,
@@ -53,8 +55,8 @@ def _global_options(
 
 
 for _module in (
-    cli_servers, cli_publish, cli_query, cli_summarize, cli_tags, cli_admin, cli_rebuild, cli_model, cli_behaviour,
-    cli_letters, cli_letters_change,
+    cli_servers, cli_publish, cli_query, cli_summarize, cli_tags, cli_admin, cli_rebuild, cli_reindex, cli_reshard,
+    cli_model, cli_behaviour, cli_letters, cli_letters_change,
 ):  # fmt: skip
     _module.register(app)
 

@@ -111,9 +111,11 @@ def _redis(settings: Settings, loaded: "list[EncoderSet]") -> Iterator[Finding]:
 
 
 async def _ask_redis(settings: Settings, model: ModelRef, dims: int) -> None:
+    from fusion.index.followed_index import FollowedIndex
     from fusion.index.redis_index import RedisVectorIndex
 
-    index = RedisVectorIndex(settings.redis, model, dims)
+    kind = RedisVectorIndex if model is _NO_MODEL else FollowedIndex
+    index = kind(settings.redis, model, dims)
     try:
         await index.check()
     finally:

@@ -94,11 +94,11 @@ async def indexed_vectors(item_ids: Iterable[str], settings: Settings) -> dict[s
         RetryLater: It cannot be reached.
     """
     from encoders.identity import identify
+    from fusion.index.followed_index import FollowedIndex
     from fusion.index.layout import fused_vector
-    from fusion.index.redis_index import RedisVectorIndex
 
     space = identify(settings.model)
-    index = RedisVectorIndex(settings.redis, space.model, space.dims)
+    index = FollowedIndex(settings.redis, space.model, space.dims)
     wanted = [ItemId(item_id) for item_id in dict.fromkeys(item_ids)]
     vectors: dict[str, NDArray[np.float32]] = {}
     try:

@@ -39,7 +39,7 @@ async def past_records(
 
 async def past_batches(
     settings: KafkaSettings,
-    topic: Topic,
+    topic: Topic | str,
     tell: Callable[[int, int], object],
     *,
     since_ms: int | None = None,
@@ -48,7 +48,8 @@ async def past_batches(
 ) -> AsyncGenerator[list[PastRecord]]:
     """The same, as many records at once as have arrived, up to 512; ``tell`` hears of a batch once it is done with.
 
-    With ``catch_up`` what has come while it read follows, up to where the topic ends then.
+    With ``catch_up`` what has come while it read follows, up to where the topic ends then. A topic that not every
+    installation has is given by its full name.
     """
     async with _opened(settings, topic) as opened:
         begins, ends = await opened.begins(), await opened.ends()
@@ -60,7 +61,10 @@ async def past_batches(
             yield batch
         if catch_up:
             reached = await opened.reached()
-            async for batch in opened.batches(reached, await opened.ends(), tell):
+            read = sum(reached[each] - begin for each, begin in begins.items())
+            async for batch in opened.batches(
+                reached, await opened.ends(), lambda done, total: tell(read + done, read + total)
+            ):
                 yield batch
 
 
@@ -112,7 +116,8 @@ async def stretches_before(
 
 
 @asynccontextmanager
-async def _opened(settings: KafkaSettings, topic: Topic) -> AsyncIterator[OpenTopic]:
+async def _opened(settings: KafkaSettings, topic: Topic | str) -> AsyncIterator[OpenTopic]:
+    name = topic.named(settings.topic_prefix) if isinstance(topic, Topic) else topic
     with broker_errors(settings):
-        async with open_topic(settings, topic.named(settings.topic_prefix)) as opened:
+        async with open_topic(settings, name) as opened:
             yield opened

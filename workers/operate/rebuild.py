@@ -5,17 +5,20 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from functools import partial
 
+from config.errors import Misconfigured, RetryLater
 from config.settings import Settings
 from encoders.identity import Space, identify
+from fusion.index.followed_index import FollowedIndex
 from fusion.index.redis_calibration import RedisCalibrationStore
-from fusion.index.redis_index import RedisVectorIndex
 from fusion.people.redis_store import RedisPeopleStore
-from workers.contracts.topics import Topic
+from workers.contracts.topics import Topic, vectors_topic
+from workers.operate.connections import CLIENT_ID, unreachable
 from workers.operate.past_records import PastRecord, past_batches
 from workers.operate.patience import Patience
 from workers.operate.refill import Refill, Refilled
 from workers.operate.refill_people import RefilledPeople, RefillPeople
 from workers.streams.calibration_topic import KafkaCalibrationHistory, bring_back
+from workers.streams.model_stream import stream_of
 from workers.streams.publisher import KafkaPublisher
 from workers.streams.timing import now_ms
 from workers.streams.vectors_topic import VectorsTopic
@@ -44,21 +47,36 @@ async def rebuild(settings: Settings, tell: Tell) -> Rebuilt:
     """
     space, patience = identify(settings.model), Patience(settings.delivery)
     async with AsyncExitStack() as stack:
-        index = RedisVectorIndex(settings.redis, space.model, space.dims)
+        index = FollowedIndex(settings.redis, space.model, space.dims)
         stack.push_async_callback(index.close)
-        await patience.bear(index.check)
+        await patience.bear(index.settle)
         await _bring_back_calibration(settings, space, patience, stack)
         vectors = Refill(index, patience)
         # What workers sent meanwhile too: an old event written before a newer record was is among it.
-        await _feed(vectors.add, past_batches(settings.kafka, Topic.VECTORS, partial(tell, "items"), catch_up=True))
+        topic = await topic_of(settings, space)
+        await _feed(vectors.add, past_batches(settings.kafka, topic, partial(tell, "items"), catch_up=True))
         publisher = KafkaPublisher(settings.kafka, client_id="crosscurrent-rebuild")  # connects once it has to send
         stack.push_async_callback(publisher.stop)
-        await vectors.mend(VectorsTopic(Topic.VECTORS.named(settings.kafka.topic_prefix), publisher, index))
+        await vectors.mend(VectorsTopic(topic, publisher, index))
         store = RedisPeopleStore(settings.redis, settings.people, space.model, space.dims)
         stack.push_async_callback(store.close)
         people = RefillPeople(store, space.model, patience)
         await _feed(people.add, past_batches(settings.kafka, Topic.PROFILES, partial(tell, "profiles")))
     return Rebuilt(vectors=vectors.done, people=people.done)
+
+
+async def topic_of(settings: Settings, space: Space) -> str:
+    """Full name of the topic with a model's vectors.
+
+    Raises:
+        Misconfigured: The broker cannot be reached.
+    """
+    try:
+        async with KafkaPublisher(settings.kafka, client_id=CLIENT_ID) as publisher:
+            stream = await stream_of(publisher, settings.kafka, space.model)
+    except RetryLater as exc:
+        raise Misconfigured(unreachable(settings.kafka, exc)) from exc
+    return vectors_topic(settings.kafka.topic_prefix, stream)
 
 
 async def _feed(

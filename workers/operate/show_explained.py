@@ -53,6 +53,7 @@ def made_line(made: Explanation) -> Text:
     words += [f"{name} {value:g}" for name, value in made.constants.items()]
     words += [f"weight of {name} {value:g}" for name, value in weights.items()]
     words += [f"personalised by {made.personalise:g}"] if made.personalise else []
+    words += [f"layout {made.layout}"] if made.layout else []
     return Text("made by " + " · ".join(words), style="dim")
 
 

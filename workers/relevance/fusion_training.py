@@ -117,10 +117,10 @@ async def _opened(
         await system.index_file(items)
         return system.encoders, system.index, system.settings
     from encoders.registry import load_encoders
-    from fusion.index.redis_index import RedisVectorIndex
+    from fusion.index.followed_index import FollowedIndex
 
     encoders = load_encoders(settings.model)
-    index = RedisVectorIndex(settings.redis, encoders.model, encoders.dims)
+    index = FollowedIndex(settings.redis, encoders.model, encoders.dims)
     stack.push_async_callback(index.close)
     await index.check()
     allowed = (*settings.media.allowed_folders, *(folder.resolve() for folder in folders))

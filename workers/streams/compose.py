@@ -9,23 +9,21 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from config.errors import Misconfigured
 from config.settings import Settings
-from config.vocabulary import ModelRef, Role
+from config.vocabulary import Role
 from encoders.identity import identify
-from fusion.index.protocol import VectorIndex
-from workers.contracts.topics import Topic
-from workers.streams.calibration import CalibrationKeeper, FixedCalibration
+from workers.contracts.topics import Topic, vectors_topic
+from workers.streams.calibration import CalibrationKeeper
+from workers.streams.compose_queries import live_handler
 from workers.streams.gauges import Gauges
+from workers.streams.layouts import Follower
 from workers.streams.metrics import Metrics
 from workers.streams.observer import MetricsObserver
 from workers.streams.records import Handler, Ledger, NoLedger, Publisher
 
 if TYPE_CHECKING:
+    from fusion.index.followed_index import FollowedIndex
     from workers.streams.tag_counter import TagCounter
-
-if TYPE_CHECKING:
-    from fusion.learning.sequence import SequenceNetwork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +31,9 @@ class Parts:
     """What a role is made of; everything that must be closed is on the stack that composed it."""
 
     handler: Handler
-    index: VectorIndex
+    index: "FollowedIndex"
     gauges: Gauges
+    follower: Follower
     ledger: Ledger = field(default_factory=NoLedger)
     calibration: CalibrationKeeper | None = None
 
@@ -51,12 +50,18 @@ class Parts:
 
     async def look_after(self) -> None:
         """Do what is done now and then, until cancelled."""
-        upkeep = [self.gauges.run()] if self.calibration is None else [self.gauges.run(), self.calibration.run()]
-        await asyncio.gather(*upkeep)
+        upkeep = [self.gauges.run(), self.follower.run()]
+        await asyncio.gather(*upkeep, *([] if self.calibration is None else [self.calibration.run()]))
 
 
 async def compose(
-    role: Role, settings: Settings, *, publisher: Publisher, metrics: Metrics, stack: AsyncExitStack
+    role: Role,
+    settings: Settings,
+    *,
+    publisher: Publisher,
+    metrics: Metrics,
+    stack: AsyncExitStack,
+    stream: str = "",
 ) -> Parts:
     """Make the handler of a role and what it needs.
 
@@ -66,17 +71,18 @@ async def compose(
         publisher: Sends what the handler sends; started already.
         metrics: Told what the handler measures.
         stack: Closes what was opened, the last first.
+        stream: Which vectors topic content workers write to; see ``vectors_topic``.
 
     Raises:
         Misconfigured: A profile, package, weight file or address is wrong; says what to do.
     """
     if role is Role.INTERACTIONS:
         return _interactions(settings, publisher=publisher, metrics=metrics, stack=stack)
-    return await _embedding(role, settings, publisher=publisher, metrics=metrics, stack=stack)
+    return await _embedding(role, settings, publisher=publisher, metrics=metrics, stack=stack, stream=stream)
 
 
 def _interactions(settings: Settings, *, publisher: Publisher, metrics: Metrics, stack: AsyncExitStack) -> Parts:
-    from fusion.index.redis_index import RedisVectorIndex
+    from fusion.index.followed_index import FollowedIndex
     from fusion.people.redis_store import RedisPeopleStore
     from workers.streams.comments import CommentReader
     from workers.streams.feedback import Feedback
@@ -84,7 +90,7 @@ def _interactions(settings: Settings, *, publisher: Publisher, metrics: Metrics,
 
     space = identify(settings.model)
     metrics.runs(space.model)
-    index = RedisVectorIndex(settings.redis, space.model, space.dims)
+    index = FollowedIndex(settings.redis, space.model, space.dims)
     stack.push_async_callback(index.close)
     people = RedisPeopleStore(settings.redis, settings.people, space.model, space.dims)
     stack.push_async_callback(people.close)
@@ -101,24 +107,26 @@ def _interactions(settings: Settings, *, publisher: Publisher, metrics: Metrics,
         comments=comments,
         feedback=Feedback(metrics),
     )
-    return Parts(handler=handler, index=index, gauges=Gauges(metrics, index))
+    return Parts(
+        handler=handler, index=index, gauges=Gauges(metrics, index), follower=Follower(Role.INTERACTIONS, index)
+    )
 
 
 async def _embedding(
-    role: Role, settings: Settings, *, publisher: Publisher, metrics: Metrics, stack: AsyncExitStack
+    role: Role, settings: Settings, *, publisher: Publisher, metrics: Metrics, stack: AsyncExitStack, stream: str
 ) -> Parts:
     """Parts of a role that embeds: loading takes seconds, so it happens in a thread and the probes are answered."""
     from encoders.accelerator import accelerator_memory_bytes
     from encoders.batching import DeviceBatcher
     from encoders.registry import load_encoders
-    from fusion.index.redis_index import RedisVectorIndex
+    from fusion.index.followed_index import FollowedIndex
     from workers.streams.fetch import MediaFetcher
 
     encoders = await asyncio.to_thread(load_encoders, settings.model)
     metrics.runs(encoders.model)
     batcher = DeviceBatcher(encoders, settings.model, observer=metrics)
     stack.push_async_callback(batcher.close)
-    index = RedisVectorIndex(settings.redis, encoders.model, encoders.dims)
+    index = FollowedIndex(settings.redis, encoders.model, encoders.dims)
     stack.push_async_callback(index.close)
     fetcher = await stack.enter_async_context(MediaFetcher(settings.media))
     shared = {
@@ -132,51 +140,30 @@ async def _embedding(
     }
     gauges = Gauges(metrics, index, encode_depth=lambda: batcher.waiting, device_memory=accelerator_memory_bytes)
     if role is Role.CONTENT:
-        handler, ledger = await _content(settings, shared, metrics, stack)
-        return Parts(handler=handler, index=index, gauges=gauges, ledger=ledger)
-    keeper = _keeper(settings, shared, metrics, stack)
-    handler = _queries(settings, shared | {"calibration": keeper or FixedCalibration(encoders.calibration)}, stack)
-    return Parts(handler=handler, index=index, gauges=gauges, calibration=keeper)
-
-
-def _keeper(
-    settings: Settings, shared: dict[str, Any], metrics: Metrics, stack: AsyncExitStack
-) -> CalibrationKeeper | None:
-    """Who keeps the table that all query workers share; None where the model's own is to stand."""
-    from fusion.index.redis_calibration import RedisCalibrationStore
-    from workers.streams.calibration_topic import KafkaCalibrationHistory, KeptCalibrationStore
-
-    if settings.query.calibration_refresh_s == 0:
-        return None
-    index, topic = shared["index"], Topic.CALIBRATION.named(settings.kafka.topic_prefix)
-    store = RedisCalibrationStore(settings.redis, index.model, index.dims)
-    stack.push_async_callback(store.close)
-    history = KafkaCalibrationHistory(settings.kafka, topic)
-    kept = KeptCalibrationStore(store, model=index.model, history=history, publisher=shared["publisher"], topic=topic)
-    return CalibrationKeeper(
-        index=index,
-        store=kept,
-        prior=shared["batcher"].encoders.calibration,
-        refresh_s=settings.query.calibration_refresh_s,
-        metrics=metrics,
-    )
+        handler, ledger = await _content(settings, shared, metrics, stack, stream)
+        return Parts(handler=handler, index=index, gauges=gauges, follower=Follower(role, index), ledger=ledger)
+    live, keeper = live_handler(settings, shared, metrics, stack)
+    follower = Follower(role, index, live)
+    return Parts(handler=live, index=index, gauges=gauges, follower=follower, calibration=keeper)
 
 
 async def _content(
-    settings: Settings, shared: dict[str, Any], metrics: Metrics, stack: AsyncExitStack
+    settings: Settings, shared: dict[str, Any], metrics: Metrics, stack: AsyncExitStack, stream: str
 ) -> tuple[Handler, Ledger]:
     from workers.streams.content import ContentHandler
     from workers.streams.tagging import make_tagger
 
     words = {
         **shared,
-        "vectors_topic": Topic.VECTORS.named(settings.kafka.topic_prefix),
+        "vectors_topic": vectors_topic(settings.kafka.topic_prefix, stream),
         "content": settings.content,
     }
     counter = None
     if sets := settings.tagging.label_sets():
-        counter = _counter(settings, shared, metrics)
-        words |= {"tagger": await make_tagger(shared["batcher"], sets), "counter": counter}
+        words |= {"tagger": await make_tagger(shared["batcher"], sets)}
+        # An event is counted once: by the workers of the model that answers.
+        if not stream or await shared["index"].answering() == shared["index"].model:
+            words |= {"counter": (counter := _counter(settings, shared, metrics))}
     handler = ContentHandler(**words)
     stack.callback(handler.close)
     return handler, counter or NoLedger()
@@ -197,40 +184,3 @@ def _counter(settings: Settings, shared: dict[str, Any], metrics: Metrics) -> "T
         topic=topic,
         observer=shared["observer"],
     )
-
-
-def _queries(settings: Settings, shared: dict[str, Any], stack: AsyncExitStack) -> Handler:
-    from fusion.people.redis_store import RedisPeopleStore
-    from workers.streams.queries import QueryHandler
-
-    encoders = shared["batcher"].encoders
-    people = RedisPeopleStore(settings.redis, settings.people, encoders.model, encoders.dims)
-    stack.push_async_callback(people.close)
-    handler = QueryHandler(
-        **shared,
-        people=people,
-        settings=settings.query,
-        behaviour=settings.people,
-        sequence=_sequence(settings, encoders.model),
-        results_topic=Topic.RESULTS.named(settings.kafka.topic_prefix),
-    )
-    stack.callback(handler.close)
-    return handler
-
-
-def _sequence(settings: Settings, model: ModelRef) -> "SequenceNetwork | None":
-    """The trained sequence model, if one is named.
-
-    Raises:
-        Misconfigured: It cannot be read, or was trained in another model's space.
-    """
-    from fusion.learning.sequence import SequenceNetwork
-
-    folder = settings.people.sequence_model
-    network = SequenceNetwork.load(folder) if folder is not None else None
-    if network is not None and network.model != model:
-        raise Misconfigured(
-            f"people.sequence_model: {folder} was trained on vectors of {network.model or 'a file'}, these are of "
-            f"{model}: train it again with 'crosscurrent train sequence'"
-        )
-    return network

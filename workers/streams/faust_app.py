@@ -131,6 +131,7 @@ class StreamConsumer:
         on_record: Awaited for each record, in offset order within a partition; may wait, which holds fetching back.
         on_assigned: Told the partitions that are ours from now on.
         on_revoked: Awaited before partitions are given away; they may still be committed then.
+        stream: Of the consumer group; see ``consumer_group``.
     """
 
     def __init__(
@@ -141,11 +142,12 @@ class StreamConsumer:
         on_record: Callable[[Record], Awaitable[None]],
         on_assigned: Callable[[Collection[TopicPartition]], None],
         on_revoked: Callable[[], Awaitable[None]],
+        stream: str = "",
     ) -> None:
         self._on_record = on_record
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
-        self._app = _App(consumer_group(settings.kafka.topic_prefix, role), **_app_settings(role, settings))
+        self._app = _App(consumer_group(settings.kafka.topic_prefix, role, stream), **_app_settings(role, settings))
         name = INPUT_TOPIC[role].named(settings.kafka.topic_prefix)
         raw = {"key_serializer": "raw", "value_serializer": "raw", "key_type": bytes, "value_type": bytes}
         self._topic = self._app.topic(name, **raw, acks=False, internal=False, allow_empty=True)

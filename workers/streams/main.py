@@ -16,11 +16,13 @@ from config.errors import Misconfigured
 from config.settings import Settings
 from config.vocabulary import Role
 from encoders.device import keep_numpy_in_its_thread
+from encoders.identity import identify
 from workers.contracts.topics import INPUT_TOPIC, Topic
 from workers.streams.compose import Parts, compose
 from workers.streams.health import HealthServer, Readiness
 from workers.streams.logs import set_up_logging
 from workers.streams.metrics import Metrics
+from workers.streams.model_stream import stream_of
 from workers.streams.publisher import KafkaPublisher
 from workers.streams.startup import Startup, Stopped, topics_exist
 from workers.streams.watchdog import Watchdog
@@ -101,12 +103,21 @@ class _Process:
         stack.push_async_callback(publisher.stop)
         await startup.until("broker", publisher.start)
         await startup.until("topics", lambda: topics_exist(publisher, _topics(self._role, self._settings)))
-        parts = await compose(self._role, self._settings, publisher=publisher, metrics=self._metrics, stack=stack)
+        stream = await self._stream(publisher)
+        parts = await compose(
+            self._role, self._settings, publisher=publisher, metrics=self._metrics, stack=stack, stream=stream
+        )
         self._readiness.met("encoders")
         await startup.until("index", parts.check)
-        await self._work(parts, publisher, stop)
+        await self._work(parts, publisher, stop, stream)
 
-    async def _work(self, parts: Parts, publisher: KafkaPublisher, stop: asyncio.Event) -> None:
+    async def _stream(self, publisher: KafkaPublisher) -> str:
+        """Which content events are ours: a model that another one is exchanged for has a group of its own."""
+        if self._role is not Role.CONTENT:
+            return ""
+        return await stream_of(publisher, self._settings.kafka, identify(self._settings.model).model)
+
+    async def _work(self, parts: Parts, publisher: KafkaPublisher, stop: asyncio.Event, stream: str) -> None:
         # Faust is imported when everything else stands: it takes most of a second.
         from workers.streams.worker import Worker
 
@@ -119,6 +130,7 @@ class _Process:
             readiness=self._readiness,
             watchdog=self._watchdog,
             ledger=parts.ledger,
+            stream=stream,
         )
         looking = asyncio.create_task(parts.look_after())
         try:

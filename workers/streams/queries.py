@@ -68,6 +68,7 @@ class QueryHandler:
         max_event_bytes: Largest query accepted.
         behaviour: How recommendations are made of behaviour.
         sequence: Foretells what a user does next; None without a trained model.
+        layout: Name of the layout that the index is of; None for the first one.
     """
 
     def __init__(
@@ -86,8 +87,10 @@ class QueryHandler:
         observer: Observer | None = None,
         behaviour: PeopleSettings | None = None,
         sequence: SequenceModel | None = None,
+        layout: str | None = None,
     ) -> None:
         self._model = batcher.encoders.model
+        self._layout = layout
         self._settings = settings
         self._reader = InputReader(fetcher, media, batcher.encoders.modalities)
         self._answerer = Answerer(
@@ -210,6 +213,7 @@ class QueryHandler:
             question.warnings,
             explain=query.explain,
             ordering=told(question.request),
+            layout=self._layout,
         )
 
     def _observe(self, failed_shards: int, *, degraded: bool) -> None:

@@ -9,8 +9,8 @@ from workers.contracts.explanation import Explanation, HitExplanation, PairScore
 _DIGITS: Final = 6
 
 
-def wire_explanation(made: explained.Explanation) -> Explanation:
-    """Write how a ranking was made."""
+def wire_explanation(made: explained.Explanation, layout: str | None = None) -> Explanation:
+    """Write how a ranking was made, and from which layout of the index."""
     return Explanation(
         strategy=made.strategy,
         similarity=made.similarity,
@@ -19,6 +19,7 @@ def wire_explanation(made: explained.Explanation) -> Explanation:
         weights=dict(made.weights),
         fusion_weights=made.fusion_weights,
         personalise=made.personalise,
+        layout=layout,
     )
 
 

@@ -40,6 +40,7 @@ def answered(
     *,
     explain: bool,
     ordering: Ordering | None = None,
+    layout: str | None = None,
 ) -> Result:
     """Write the result of a query that was answered, without its timings."""
     return Result(
@@ -53,7 +54,7 @@ def answered(
         recommended=_told(ranking.recommended) if explain and ranking.recommended else None,
         model=str(model),
         warnings=tuple(dict.fromkeys([*warnings, *ranking.warnings])),
-        explanation=wire_explanation(ranking.explanation) if explain and ranking.explanation else None,
+        explanation=wire_explanation(ranking.explanation, layout) if explain and ranking.explanation else None,
     )
 
 

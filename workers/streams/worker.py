@@ -32,6 +32,7 @@ class Worker:
         readiness: Learns of the group, and of trouble while it lasts.
         watchdog: Learns of lag and of waiting.
         ledger: What the handler must have on Kafka before its records are committed.
+        stream: Of the consumer group; empty for the role's own.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Worker:
         readiness: Readiness,
         watchdog: Watchdog,
         ledger: Ledger | None = None,
+        stream: str = "",
     ) -> None:
         self._settings = settings.delivery
         self._metrics = metrics
@@ -68,7 +70,12 @@ class Worker:
             batch_wait_s=settings.delivery.batch_wait_ms / 1000,
         )
         self._consumer = StreamConsumer(
-            role, settings, on_record=self._offer, on_assigned=self._assigned, on_revoked=self._revoked
+            role,
+            settings,
+            on_record=self._offer,
+            on_assigned=self._assigned,
+            on_revoked=self._revoked,
+            stream=stream,
         )
         self._committer = Committer(self._consumer, self._tracker, metrics, ledger=self._ledger)
         self._lag = LagMonitor(self._consumer, self._tracker, metrics, watchdog)

@@ -15,7 +15,7 @@ from fusion.learning.sequence import SequenceNetwork
 from workers.contracts.interaction import Interaction, UserForget
 from workers.operate.cli import app
 from workers.operate.past_interactions import Happened, PastActions
-from workers.streams.compose import _sequence
+from workers.streams.compose_queries import _sequence
 
 
 @pytest.fixture(scope="module")
