@@ -6,6 +6,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,7 @@ from tests.chaos.apache import SETTINGS, apache_servers
 from tests.chaos.plan import Amounts
 from tests.chaos.report import Report
 from tests.chaos.run import Options, Run
-from tests.chaos.servers import embedded_servers
+from tests.chaos.servers import Servers, embedded_servers, given_broker
 
 
 def main(
@@ -29,18 +30,23 @@ def main(
     joins: Annotated[int, typer.Option(help="Workers that join and leave.")] = 6,
     broker_kills: Annotated[int, typer.Option(help="Brokers killed and brought back; of Apache Kafka alone.")] = 5,
     workers: Annotated[int, typer.Option(help="Workers of each role.")] = 2,
+    brokers: Annotated[
+        str, typer.Option(help="Your own broker, as host:port[,…]: it is left in peace, and its topics stay.")
+    ] = "",
+    replication: Annotated[int, typer.Option(help="Copies of each partition there.")] = 1,
     seed: Annotated[int, typer.Option(help="The same seed, the same events and the same faults.")] = 1,
     logs: Annotated[Path | None, typer.Option(help="Folder for logs; a temporary one by default.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="File to write the report to.")] = None,
 ) -> None:
     """Shake the system and prove that nothing is lost and nothing counts twice.
 
-    With KAFKA_HOME, the folder of an unpacked Apache Kafka, on three brokers of it; else on the embedded broker.
+    On the embedded broker; with KAFKA_HOME, the folder of an unpacked Apache Kafka, on three brokers of it.
     """
     console = Console()
     for library in ("aiokafka", "workers"):  # both tell of every cut, in plenty
         logging.getLogger(library).setLevel(logging.CRITICAL)
-    home = Path(given) if (given := os.environ.get("KAFKA_HOME")) else None
+    home = Path(given) if (given := os.environ.get("KAFKA_HOME")) and not brokers else None
+    overrides = {"kafka": {"replication_factor": replication}} if brokers else SETTINGS if home else {}
     amounts = Amounts(
         events=events,
         kills=kills,
@@ -49,6 +55,7 @@ def main(
         stalls=stalls,
         joins=joins,
         broker_kills=broker_kills if home else 0,
+        broker_network=not (home or brokers),
     )
     began_s = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="crosscurrent-chaos-") as temporary:
@@ -56,8 +63,8 @@ def main(
         folder.mkdir(parents=True, exist_ok=True)
         report = asyncio.run(
             _run(
-                Options(seed=seed, amounts=amounts, workers=workers, overrides=SETTINGS if home else {}),
-                home,
+                Options(seed=seed, amounts=amounts, workers=workers, overrides=overrides),
+                _servers(brokers, home, folder),
                 folder,
                 lambda what: console.print(f"{time.monotonic() - began_s:6.1f} s  {what}", highlight=False),
             )
@@ -71,8 +78,16 @@ def main(
     raise typer.Exit(0 if report.holds else 1)
 
 
-async def _run(options: Options, home: Path | None, folder: Path, tell: Callable[[str], object]) -> Report:
-    async with apache_servers(home, folder) if home else embedded_servers(folder) as servers:
+def _servers(brokers: str, home: Path | None, folder: Path) -> AbstractAsyncContextManager[Servers]:
+    if brokers:
+        return given_broker(brokers, folder)
+    return apache_servers(home, folder) if home else embedded_servers(folder)
+
+
+async def _run(
+    options: Options, opening: AbstractAsyncContextManager[Servers], folder: Path, tell: Callable[[str], object]
+) -> Report:
+    async with opening as servers:
         return await Run(options, servers, folder, tell).go()
 
 

@@ -7,14 +7,13 @@ import subprocess
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Self
 
 from tests.chaos.faults import ChaosError
-from tests.chaos.proxy import Proxy
-from tests.chaos.servers import Servers, kill_9
+from tests.chaos.servers import Servers, given_broker, kill_9
 from workers.operate.children import Child, free_port
-from workers.operate.embedded import EmbeddedRedis
 
 BROKERS: Final = 3
 SETTINGS: Final[Mapping[str, Mapping[str, Any]]] = {"kafka": {"replication_factor": BROKERS}}
@@ -119,20 +118,10 @@ class ApacheCluster:
 @asynccontextmanager
 async def apache_servers(home: Path, folder: Path) -> AsyncIterator[Servers]:
     """Three brokers, and an embedded Redis behind a proxy."""
-    cache, cluster = Proxy(), ApacheCluster(home, folder / "kafka")
-    await cache.start()
+    cluster = ApacheCluster(home, folder / "kafka")
     await asyncio.to_thread(cluster.__enter__)
     try:
-        with EmbeddedRedis(folder / "redis") as own_redis:
-            cache.target_port = own_redis.port
-            yield Servers(
-                bootstrap=cluster.bootstrap,
-                broker=None,
-                cache=cache,
-                redis=own_redis,
-                kill_broker=cluster.kill,
-                bring_back_broker=cluster.bring_back,
-            )
-            await cache.stop()
+        async with given_broker(cluster.bootstrap, folder) as servers:
+            yield replace(servers, kill_broker=cluster.kill, bring_back_broker=cluster.bring_back)
     finally:
         cluster.__exit__()

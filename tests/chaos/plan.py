@@ -63,7 +63,8 @@ class Amounts:
         network: Cuts, hangs and delays in turn.
         stalls: Workers that stop fetching and do not end.
         joins: Workers that come and go.
-        broker_kills: Where the broker keeps its data; its network is left alone then.
+        broker_kills: Of several brokers that keep their data.
+        broker_network: Whether a proxy stands before the broker.
     """
 
     events: int
@@ -73,6 +74,7 @@ class Amounts:
     stalls: int
     joins: int
     broker_kills: int = 0
+    broker_network: bool = True
 
     @property
     def faults(self) -> int:
@@ -112,7 +114,7 @@ def _kinds(amounts: Amounts) -> list[FaultKind]:
     return [
         *in_turn((FaultKind.KILL, FaultKind.KILL, FaultKind.TERM), amounts.kills),
         *in_turn((FaultKind.REDIS_KILL, FaultKind.REDIS_FLUSH), amounts.redis_losses),
-        *in_turn(_OF_REDIS if amounts.broker_kills else _OF_BOTH, amounts.network),
+        *in_turn(_OF_BOTH if amounts.broker_network else _OF_REDIS, amounts.network),
         *[FaultKind.JOIN] * amounts.joins,
         *[FaultKind.BROKER_KILL] * amounts.broker_kills,
     ]

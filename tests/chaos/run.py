@@ -30,7 +30,7 @@ from workers.operate.admin import create_topics
 from workers.operate.past_records import PastRecord, past_records
 from workers.streams.publisher import KafkaPublisher
 
-_STILL_S: Final = 120.0
+_STILL_S: Final = 300.0
 """After this long without a commit anywhere the run is given up, and what is left is told."""
 _BACKLOG: Final = 400
 _PROFILE: Final = """\

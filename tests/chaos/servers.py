@@ -93,3 +93,16 @@ async def embedded_servers(folder: Path) -> AsyncIterator[Servers]:
         finally:
             await broker.stop()
             await cache.stop()
+
+
+@asynccontextmanager
+async def given_broker(bootstrap: str, folder: Path) -> AsyncIterator[Servers]:
+    """Somebody's own broker, which is left in peace, and an embedded Redis behind a proxy."""
+    cache = Proxy()
+    await cache.start()
+    with EmbeddedRedis(folder / "redis") as own_redis:
+        cache.target_port = own_redis.port
+        try:
+            yield Servers(bootstrap=bootstrap, broker=None, cache=cache, redis=own_redis)
+        finally:
+            await cache.stop()

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S: Final = 0.5
 _ASK_TIMEOUT_S: Final = 5.0
+_UNKNOWN_LOOKS: Final = 20
 _FETCH_MS: Final = 20
 
 
@@ -31,12 +32,14 @@ class Lane:
         end: The offset of the next record.
         still_since_s: Since when it has lag and has not moved.
         silent_s: The longest that this ever was.
+        unknown: How often in turn the broker knew of no offset.
     """
 
     committed: int = 0
     end: int = 0
     still_since_s: float = field(default_factory=time.monotonic)
     silent_s: float = 0.0
+    unknown: int = 0
 
     @property
     def lag(self) -> int:
@@ -129,7 +132,12 @@ class Watch:
         for partition, lane in lanes.items():
             # Of fetches: asked for its end offset, the embedded broker counts one record of the last batch.
             end = consumer.highwater(partition) or 0
-            self._saw(role, partition, lane, committed=await consumer.committed(partition) or 0, end=end)
+            committed = await consumer.committed(partition)
+            # A coordinator that has just taken over may say that it knows nothing, and does in the next moment.
+            lane.unknown = lane.unknown + 1 if committed is None else 0
+            if committed is None and lane.unknown < _UNKNOWN_LOOKS:
+                committed = lane.committed
+            self._saw(role, partition, lane, committed=committed or 0, end=end)
         self.looks += 1
 
     def _saw(self, role: Role, partition: TopicPartition, lane: Lane, *, committed: int, end: int) -> None:

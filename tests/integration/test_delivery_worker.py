@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,9 +17,11 @@ from tests.chaos.proxy import Proxy
 from tests.integration.delivery_kit import Ground
 from workers.contracts.dead_letter import DEAD_LETTERS
 from workers.contracts.topics import Topic
+from workers.streams.delivery import Delivery, Trouble
 from workers.streams.health import Readiness
+from workers.streams.memory import MemoryPublisher
 from workers.streams.metrics import Metrics
-from workers.streams.publisher import KafkaPublisher
+from workers.streams.publisher import KafkaPublisher, send_timeout_s
 from workers.streams.records import Done, Outcome, Record, Refused
 from workers.streams.watchdog import Watchdog
 from workers.streams.worker import Worker
@@ -62,6 +64,13 @@ class Numbers:
         if number in self.refuses:
             return Refused(reason=Reason.INVALID_EVENT, stage="parse", message="refused by script")
         return Done()
+
+
+@dataclass
+class _Script:
+    """Handles by a function."""
+
+    handle: Callable[[Sequence[Record]], Awaitable[Sequence[Outcome]]]
 
 
 @asynccontextmanager
@@ -186,6 +195,43 @@ async def test_a_broker_that_is_away_when_the_consumer_starts_is_waited_for(grou
             assert not handler.seen
             proxy.mend()
             await until(lambda: handler.seen == set(range(10)))
+    await proxy.stop()
+
+
+async def test_a_broker_that_goes_silent_is_no_dead_letter(ground: Ground) -> None:
+    """A handler that sends gives up waiting before its event counts as one that hangs: the event is tried again."""
+    patience = ground.settings.delivery.model_copy(update={"stall_after_s": 6.0})
+    proxy = Proxy(int(ground.kafka.rpartition(":")[2]))
+    await proxy.start()
+    silent = KafkaPublisher(
+        ground.settings.kafka.model_copy(update={"bootstrap_servers": f"127.0.0.1:{proxy.port}"}),
+        client_id="silent",
+        send_timeout_s=send_timeout_s(patience),
+    )
+    proxy.hang()
+    told: list[Trouble | None] = []
+
+    async def script(records: Sequence[Record]) -> Sequence[Outcome]:
+        if not told:
+            await silent.send(ground.topic(Topic.RESULTS), key=b"k", value=b"v")
+        return [Done() for _ in records]
+
+    letters = MemoryPublisher()
+    delivery = Delivery(
+        role=Role.QUERIES,
+        handler=_Script(script),
+        publisher=letters,
+        dead_letters="dead",
+        settings=patience,
+        metrics=Metrics(Role.QUERIES),
+        on_trouble=told.append,
+    )
+    record = Record(topic="t", partition=0, offset=0, key=b"k", value=b"{}", timestamp_ms=0, headers={})
+    assert await delivery.deliver([record], asyncio.Event()) == [True]
+    assert letters.sent == []
+    assert told[0] is not None
+    proxy.mend()
+    await silent.stop()
     await proxy.stop()
 
 

@@ -23,7 +23,7 @@ from workers.streams.health import HealthServer, Readiness
 from workers.streams.logs import set_up_logging
 from workers.streams.metrics import Metrics
 from workers.streams.model_stream import stream_of
-from workers.streams.publisher import KafkaPublisher
+from workers.streams.publisher import KafkaPublisher, send_timeout_s
 from workers.streams.startup import Startup, Stopped, topics_exist
 from workers.streams.watchdog import Watchdog
 
@@ -99,7 +99,11 @@ class _Process:
 
     async def _serve(self, stop: asyncio.Event, stack: AsyncExitStack) -> None:
         startup = Startup(self._readiness, self._settings.delivery, stop)
-        publisher = KafkaPublisher(self._settings.kafka, client_id=f"crosscurrent-{self._role}")
+        publisher = KafkaPublisher(
+            self._settings.kafka,
+            client_id=f"crosscurrent-{self._role}",
+            send_timeout_s=send_timeout_s(self._settings.delivery),
+        )
         stack.push_async_callback(publisher.stop)
         await startup.until("broker", publisher.start)
         await startup.until("topics", lambda: topics_exist(publisher, _topics(self._role, self._settings)))

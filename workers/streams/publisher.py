@@ -16,7 +16,7 @@ from aiokafka.errors import (
 )
 
 from config.errors import Reason, RejectEvent, RetryLater
-from config.settings import KafkaSettings
+from config.settings import DeliverySettings, KafkaSettings
 from workers.streams.security import aiokafka_security
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,15 @@ _CLOSE_TIMEOUT_S = 5.0
 _ANSWER_TIMEOUT_S = 5.0
 
 
+def send_timeout_s(delivery: DeliverySettings) -> float:
+    """How long a worker waits for a confirmation, in seconds.
+
+    A handler has half of the watchdog's patience before its event counts as one that hangs, and may send twice in it: a
+    broker that is away must be told as trouble before that, never become a dead letter.
+    """
+    return min(_SEND_TIMEOUT_S, delivery.stall_after_s / 4)
+
+
 class KafkaPublisher:
     """One producer of one worker; sends made together travel together.
 
@@ -39,11 +48,13 @@ class KafkaPublisher:
     Args:
         settings: Where the broker is.
         client_id: Name the broker logs.
+        send_timeout_s: Longest wait for a confirmation.
     """
 
-    def __init__(self, settings: KafkaSettings, *, client_id: str) -> None:
+    def __init__(self, settings: KafkaSettings, *, client_id: str, send_timeout_s: float = _SEND_TIMEOUT_S) -> None:
         self._settings = settings
         self._client_id = client_id
+        self._send_timeout_s = send_timeout_s
         self._producer: AIOKafkaProducer | None = None
         self._idempotent = True
         self._starting = asyncio.Lock()
@@ -94,9 +105,10 @@ class KafkaPublisher:
             RetryLater: Not confirmed; it may or may not have arrived, and sending it again is safe.
             RejectEvent: ``EVENT_TOO_LARGE``: the broker or the topic admits no record of this size, ever.
         """
-        producer = await self._ready_producer()
+        producer: AIOKafkaProducer | None = None
         try:
-            async with asyncio.timeout(_SEND_TIMEOUT_S):
+            async with asyncio.timeout(self._send_timeout_s):
+                producer = await self._ready_producer()
                 if partition is not None:
                     partition %= len(await producer.partitions_for(topic))
                 record = {"value": value, "key": key, "headers": list((headers or {}).items())}
@@ -109,7 +121,7 @@ class KafkaPublisher:
             msg = f"topic {topic} does not exist: create it with `crosscurrent topics create`"
             raise RetryLater(msg, retry_after_s=1.0) from exc
         except TimeoutError as exc:
-            raise RetryLater(f"{topic}: no confirmation within {_SEND_TIMEOUT_S:.0f} s") from exc
+            raise RetryLater(f"{topic}: no confirmation within {self._send_timeout_s:.0f} s") from exc
         except KafkaError as exc:
             await self._discard_if_broken(producer, exc)
             raise RetryLater(f"{topic}: the broker did not confirm ({exc!r})") from exc
@@ -158,7 +170,7 @@ class KafkaPublisher:
         producer = AIOKafkaProducer(**self._words(), enable_idempotence=idempotent)
         try:
             await producer.start()
-        except UnknownError:
+        except (UnknownError, asyncio.CancelledError):
             await _close(producer)
             raise
         except (KafkaError, OSError) as exc:
@@ -175,8 +187,8 @@ class KafkaPublisher:
             "request_timeout_ms": _REQUEST_TIMEOUT_MS,
         } | aiokafka_security(self._settings)
 
-    async def _discard_if_broken(self, producer: AIOKafkaProducer, error: KafkaError) -> None:
-        if error.retriable or self._producer is not producer:
+    async def _discard_if_broken(self, producer: AIOKafkaProducer | None, error: KafkaError) -> None:
+        if producer is None or error.retriable or self._producer is not producer:
             return
         log.warning("the producer met %r and is replaced", error)
         self._producer = None
