@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 TEST_WORKERS ?= 2
 
-.PHONY: help run up test lint format schema clean
+.PHONY: help run up test fuzz lint format schema clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ up: $(VENV)/run.stamp ## Run the whole system on embedded servers until stopped
 
 test: $(VENV)/dev.stamp ## Run every test: unit, contract, integration, end to end
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadscope $(ARGS)
+
+fuzz: $(VENV)/dev.stamp ## Send 50,000 damaged events and 5,000 damaged files through running workers
+	$(BIN)/python -m tests.fuzzing $(ARGS)
 
 lint: $(VENV)/dev.stamp ## Check style and types
 	$(BIN)/ruff check .

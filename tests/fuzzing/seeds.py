@@ -94,9 +94,9 @@ def fuzzed_event(role: Role, number: int, seed: int) -> bytes:
     dice, seeds = random.Random(f"{role} {seed} {number}"), event_seeds(role)
     event = dice.choice(seeds)
     match dice.randrange(10):
-        case 0:
+        case 0 | 1:
             return event
-        case 1 | 2 | 3:
+        case 2 | 3 | 4:
             return damaged(event, seeds, dice)
         case _:
             return damaged_json(event, seeds, dice)
