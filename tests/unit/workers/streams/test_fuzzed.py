@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from config.errors import Reason
 from config.settings import PeopleSettings
-from config.vocabulary import Role
+from config.vocabulary import Modality, Role
 from fusion.people.memory_store import MemoryPeopleStore
 from tests.fuzzing.campaign import Damaged, damaged_events, damaged_files
 from tests.fuzzing.seeds import media_seeds
@@ -17,7 +18,7 @@ from tests.unit.workers.streams.support import DIMS, MAX_EVENT_BYTES, index_of
 from workers.contracts.dead_letter import DEAD_LETTERS as READER
 from workers.streams.interactions import InteractionHandler
 from workers.streams.memory import MemoryPublisher
-from workers.streams.records import Handler, Record
+from workers.streams.records import Handler, Record, Refused
 from workers.streams.timing import now_ms
 
 BATCH = 50
@@ -81,3 +82,13 @@ async def test_damaged_files_are_served_or_refused() -> None:
     sent, refused = await delivered(Role.CONTENT, damaged_files(media_seeds(clips=6), 300, seed=3))
 
     assert 0.1 < refused / sent < 0.9
+
+
+async def test_a_reading_beyond_all_measure_is_refused_by_name() -> None:
+    """In single precision it would be infinite, which encoders would take for missing or worse."""
+    sensor = {"channels": ["pressure_hpa"], "sample_rate_hz": 1.0, "values": [[1013.2], [1e300]]}
+    async with test_content_handler.house((Modality.SENSOR,)) as content:
+        [outcome] = await content.handle({"type": "content.upsert", "item_id": "a", "modalities": {"sensor": sensor}})
+
+    assert isinstance(outcome, Refused)
+    assert (outcome.reason, outcome.field) == (Reason.INVALID_EVENT, "modalities.sensor.values")
