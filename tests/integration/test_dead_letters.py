@@ -143,7 +143,7 @@ async def test_a_worker_goes_on_without_the_topic_of_dead_letters(ground: Ground
 
         assert worker.metric('dead_letters_unsent_total{reason="not_json"}') == 2
         await worker.until(lambda: worker.status("/ready") == 200)
-        assert "dead letter not sent" in worker.child.log_tail()
+        assert "dead letter not sent" in worker.child.log.read_text(encoding="utf-8")
 
 
 @pytest.fixture
