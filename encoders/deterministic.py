@@ -92,7 +92,7 @@ def deterministic_encoders(
     return EncoderSet(model=model, dims=dims, encoders=encoders)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1024)  # two megabytes: more would look like a leak to whoever watches a worker
 def _direction(feature: bytes, dims: int) -> NDArray[np.float64]:
     bits = np.frombuffer(hashlib.shake_256(feature).digest(2 * dims), dtype="<i2")
     return bits.astype(np.float64) + 0.5  # half a step off, so that no coordinate and no vector is zero

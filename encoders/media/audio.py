@@ -14,6 +14,9 @@ from encoders.media.containers import open_container
 HIGHEST_RATE_HZ: Final = 48_000
 """Sounds above it are brought down: no encoder here hears higher, and samples wait for the device in memory."""
 
+_HIGHEST_SENT_HZ: Final = 768_000
+"""No recorder writes more; the filter that brings a rate down grows with it, and a header may claim a gigahertz."""
+
 
 def decode_audio(data: bytes, settings: MediaSettings, *, field: str = "") -> AudioInput:
     """Decode a sound: its best audio track, channels averaged, at most ``settings.max_seconds`` of it.
@@ -39,23 +42,26 @@ def read_track(container: Any, max_seconds: float) -> AudioInput | None:
 
     Raises:
         av.FFmpegError: If nothing at all could be decoded.
+        ValueError: If it claims a rate that no sound has.
     """
     stream = container.streams.best("audio") or container.streams.audio[0]
     rate_hz = min(stream.rate or HIGHEST_RATE_HZ, HIGHEST_RATE_HZ)
     # Channels are averaged here: FFmpeg's own downmix adds them up, and what is louder than 1 would be clipped.
-    resampler = av.AudioResampler(format="fltp", rate=rate_hz)
+    # Not in planes: PyAV finds the first eight of them, and reads where nothing is for a ninth channel.
+    resampler = av.AudioResampler(format="flt", rate=rate_hz)
     limit = max(1, int(max_seconds * rate_hz))
     pieces: list[NDArray[np.float32]] = []
     taken = 0
     try:
         for frame in container.decode(stream):
+            _check_rate(frame.sample_rate)
             for piece in resampler.resample(frame):
-                pieces.append(piece.to_ndarray().mean(axis=0))
+                pieces.append(_mono(piece))
                 taken += pieces[-1].shape[0]
             if taken >= limit:
                 break
         else:
-            pieces += [piece.to_ndarray().mean(axis=0) for piece in resampler.resample(None)]
+            pieces += [_mono(piece) for piece in resampler.resample(None)]
     except (av.FFmpegError, ValueError):  # the latter when the channels change in the middle
         if not taken:
             raise
@@ -64,3 +70,15 @@ def read_track(container: Any, max_seconds: float) -> AudioInput | None:
         return None
     finite = np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0)  # files of floats may hold anything
     return AudioInput(samples=finite.clip(-1.0, 1.0).astype(np.float32), sample_rate_hz=rate_hz)
+
+
+def _check_rate(rate_hz: int) -> None:
+    if rate_hz > _HIGHEST_SENT_HZ:
+        msg = f"it claims {rate_hz} samples a second, more than the {_HIGHEST_SENT_HZ} of any sound"
+        raise ValueError(msg)
+
+
+def _mono(piece: Any) -> NDArray[np.float32]:
+    """The mean of the channels, which lie side by side."""
+    samples: NDArray[np.float32] = piece.to_ndarray().reshape(-1, piece.layout.nb_channels).mean(axis=1)
+    return samples

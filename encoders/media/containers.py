@@ -7,6 +7,7 @@ open anything with, and it is given bytes and never a path.
 
 import contextlib
 import io
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -22,6 +23,8 @@ SELF_CONTAINED_FORMATS: Final = (
 )
 NO_PROTOCOL: Final = "none"
 _MAX_STREAMS: Final = "64"
+_WORDS_OF_RIFF: Final = re.compile(rb"LIST(.{4})INFO", re.DOTALL)
+_HEAD_BYTES: Final = 2**20
 
 # What FFmpeg and PyAV raise on broken input. FFmpegError covers FFmpeg's codes, the others PyAV's own checks.
 BROKEN_INPUT: Final = (av.FFmpegError, ValueError, EOFError, IndexError, MemoryError, AttributeError, OverflowError)
@@ -51,6 +54,9 @@ def open_container(data: bytes, settings: MediaSettings, *, what: str, field: st
     if _is_playlist(data):
         message = f"this is a playlist, which names other files, and not a {what}; send the {what} itself"
         raise MediaRejected(Reason.MEDIA_UNDECODABLE, message, field=field)
+    if _claims_too_much(data):
+        message = f"the {what}'s header claims more words about it than it has bytes; send the whole file again"
+        raise MediaRejected(Reason.MEDIA_UNDECODABLE, message, field=field)
     try:
         with av.open(io.BytesIO(data), mode="r", options=walls(), metadata_errors="replace") as container:
             yield container
@@ -71,6 +77,12 @@ def walls() -> dict[str, str]:
 def _is_playlist(data: bytes) -> bool:
     head = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
     return head.startswith((b"#EXTM3U", b"ffconcat", b"[playlist]")) or b"<MPD" in head or b"<SmoothStreaming" in head
+
+
+def _claims_too_much(data: bytes) -> bool:
+    """Whether a RIFF file's list of words is longer than all of it: FFmpeg makes room for it, gigabytes if need be."""
+    lists = _WORDS_OF_RIFF.finditer(data, 0, _HEAD_BYTES) if data.startswith(b"RIFF") else ()
+    return any(int.from_bytes(found[1], "little") > len(data) for found in lists)
 
 
 def _words(exc: BaseException) -> str:

@@ -162,6 +162,6 @@ def _sound(data: bytes, settings: MediaSettings, field: str) -> AudioInput | Non
             return None
         try:
             sound = read_track(container, settings.max_seconds)
-        except av.FFmpegError:
+        except (av.FFmpegError, ValueError):
             return None  # the pictures are fine: a clip with a broken sound is a silent clip
     return sound if sound is not None and np.abs(sound.samples).max() > SILENCE else None

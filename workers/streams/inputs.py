@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from config.errors import RejectEvent
+from config.errors import Reason, RejectEvent
 from config.settings import MediaSettings
 from config.vocabulary import Modality
 from encoders.base import AudioInput, EncoderInput, ImageInput, LocationInput, SensorInput, TextInput
@@ -90,10 +90,17 @@ class InputReader:
             case LocationContent():
                 made = LocationInput(latitude=content.latitude, longitude=content.longitude)
             case SensorContent():
-                made = sensor_input(content)
+                made = self._readings(content, field)
             case MediaContent():
                 return await self._read_media(modality, content, field)
         return [Input(modality=modality, value=made, field=field, source=modality)]
+
+    @staticmethod
+    def _readings(content: SensorContent, field: str) -> SensorInput:
+        try:
+            return sensor_input(content)
+        except RejectEvent as exc:
+            raise StageError("decode", RejectEvent(exc.reason, exc.message, field=f"{field}.{exc.field}")) from exc
 
     async def _read_media(self, modality: Modality, content: MediaContent, field: str) -> list[Input]:
         async with self._in_hand:
@@ -129,8 +136,14 @@ def _encoder_of(value: ImageInput | AudioInput) -> Modality:
 
 
 def sensor_input(content: SensorContent) -> SensorInput:
-    """A wire table as float32 of shape (time, channels), NaN where a reading is missing."""
+    """A wire table as float32 of shape (time, channels), NaN where a reading is missing.
+
+    Raises:
+        RejectEvent: A number is larger than any reading.
+    """
     values = np.array(content.values, dtype=np.float64)  # None becomes NaN
+    if (np.abs(values) > np.finfo(np.float32).max).any():
+        raise RejectEvent(Reason.INVALID_EVENT, "a number beyond 3.4e38 is no reading; leave it out", field="values")
     return SensorInput(
         channels=content.channels, sample_rate_hz=content.sample_rate_hz, values=values.astype(np.float32)
     )

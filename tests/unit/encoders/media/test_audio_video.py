@@ -1,6 +1,8 @@
 """Sounds and clips: containers made here by FFmpeg's own encoders, and what strangers send instead."""
 
 import io
+import struct
+import wave
 from collections.abc import Iterator
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -95,6 +97,26 @@ def test_averages_channels():
     sound = decode_audio(sound_file("wav", "pcm_s16le", tone(0.5, channels=2)), SETTINGS)
 
     assert abs(np.abs(sound.samples).max() - 0.25) < 0.02
+
+
+@pytest.mark.parametrize("channels", [1, 8, 9, 40])
+def test_averages_any_number_of_channels(channels: int):
+    """Also more than a player has loudspeakers: the header's number alone is another."""
+    whole = bytearray(sound_file("wav", "pcm_s16le", tone(0.1)))
+    whole[22:24], whole[32:34] = struct.pack("<H", channels), struct.pack("<H", 2 * channels)
+    heard = decode_audio(bytes(whole), SETTINGS).samples
+    with wave.open(io.BytesIO(sound_file("wav", "pcm_s16le", tone(0.1)))) as file:
+        sent = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    wanted = sent[: len(sent) // channels * channels].reshape(-1, channels).mean(axis=1) / 32768
+    assert np.allclose(heard, wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize("rate_hz", [1_000_000, 2**27, 2**31 - 1])
+def test_refuses_a_rate_that_no_sound_has(rate_hz: int):
+    """Bringing it down would take seconds and gigabytes."""
+    whole = bytearray(sound_file("wav", "pcm_s16le", tone(0.1)))
+    whole[24:28] = struct.pack("<I", rate_hz)
+    assert audio_refusal(bytes(whole)).reason is Reason.MEDIA_UNDECODABLE
 
 
 def test_brings_high_rates_down():
