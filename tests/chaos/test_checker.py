@@ -97,7 +97,7 @@ def result(query_id: str, score: float = 0.5, *, at_ms: int = 0, code: str | Non
     hits = [] if code else [{"item_id": "a", "score": score}]
     error = {"code": code} if code else None
     value = {"query_id": query_id, "status": "error" if code else "ok", "hits": hits, "error": error}
-    return PastRecord(value=json.dumps(value).encode(), at_ms=at_ms)
+    return PastRecord(partition=0, offset=0, value=json.dumps(value).encode(), at_ms=at_ms)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_results(records: Sequence[PastRecord], seen: set[Check]) -> None:
 def letter(value: bytes, reason: str = "not_json") -> PastRecord:
     """A dead letter as it is read."""
     told = {"value": base64.b64encode(value).decode(), "reason": reason, "message": "m"}
-    return PastRecord(value=json.dumps(told).encode(), at_ms=0)
+    return PastRecord(partition=0, offset=0, value=json.dumps(told).encode(), at_ms=0)
 
 
 @pytest.mark.parametrize(
@@ -147,9 +147,11 @@ def test_letters(records: Sequence[PastRecord], seen: set[Check]) -> None:
 def vectors(item_id: str, at_ms: int, text: str | None) -> PastRecord:
     """A record of the vectors topic as it is read."""
     if text is None:
-        return PastRecord(value=None, at_ms=0, key=item_id.encode(), headers={"version": b"%d:0" % at_ms})
+        return PastRecord(
+            partition=0, offset=0, value=None, at_ms=0, key=item_id.encode(), headers={"version": b"%d:0" % at_ms}
+        )
     value = {"version_ms": at_ms, "attributes": {"text": text}}
-    return PastRecord(value=json.dumps(value).encode(), at_ms=0, key=item_id.encode())
+    return PastRecord(partition=0, offset=0, value=json.dumps(value).encode(), at_ms=0, key=item_id.encode())
 
 
 def test_the_last_record_of_an_item_must_be_its_newest() -> None:
