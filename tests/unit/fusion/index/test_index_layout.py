@@ -76,7 +76,7 @@ def test_attributes_stay_readable() -> None:
         (redis_errors.ResponseError("unknown command 'VADD'"), Misconfigured, "Redis 8"),
         (redis_errors.ResponseError("WRONGTYPE Operation"), Misconfigured, "redis.prefix"),
         (redis_errors.AuthenticationError("invalid"), Misconfigured, "redis.url"),
-        (redis_errors.NoPermissionError("NOPERM no"), Misconfigured, "NOPERM"),
+        (redis_errors.NoPermissionError("No permissions to access a key"), Misconfigured, "docs/security.md"),
         (redis_errors.ResponseError("syntax error in FILTER expression near: x"), RejectEvent, "near: x"),
         (redis_errors.ResponseError("something new"), Misconfigured, "something new"),
     ],
