@@ -129,10 +129,18 @@ class SecuredKafka:
         users = [word for one in known for word in ("--add-scram", one)]
         storage = ["kafka.tools.StorageTool", "format", "-t", uuid.uuid4().hex[:22], "-c", str(properties), *users]
         subprocess.run([*self._java, *storage], check=True, capture_output=True)
-        command = [*self._java, "kafka.Kafka", str(properties)]
+        self._start()
+        return self
+
+    def restart(self) -> None:
+        """Stop it and start it again on its data: every connection is lost."""
+        self._child.stop(grace_s=60.0)
+        self._start()
+
+    def _start(self) -> None:
+        command = [*self._java, "kafka.Kafka", str(self._folder / "server.properties")]
         self._child = Child("Apache Kafka", command, self._folder / "kafka.log")
         self._child.wait_until(lambda: broker_answers(self._ports["open"]), timeout_s=_START_TIMEOUT_S)
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._child.stop()

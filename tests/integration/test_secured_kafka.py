@@ -303,3 +303,33 @@ async def test_a_password_that_changes_while_it_runs_is_waited_for(broker: Secur
     await eventually(is_refused, TOLD_WITHIN_S)
     await asyncio.to_thread(broker.change_password, "changing", USERS["changing"])
     await publisher.stop()
+
+
+@pytest.mark.timeout(200)
+async def test_a_worker_outlives_a_change_of_its_password(
+    broker: SecuredKafka, redis_url: str, prefix: str, tmp_path: Path
+) -> None:
+    """Told on the page and in the log within ten seconds, with its connections kept and lost; then it works on."""
+    topics_made(broker, prefix)
+    values = overrides(broker, "changing", prefix, redis_url)
+    broker.allow("changing", rights_of(Role.INTERACTIONS, load_settings(overrides=values)))
+    said = "SASL authentication failed for user 'changing'"
+    with WorkerProcess(tmp_path / "worker", Role.INTERACTIONS, environment(values)) as worker:
+        await worker.ready()
+        await asyncio.to_thread(broker.change_password, "changing", "another-pass-9f3")
+        await eventually(lambda: tells(worker, said), TOLD_WITHIN_S)
+        assert said in worker.child.log.read_text()
+        await asyncio.to_thread(broker.restart)
+        await eventually(lambda: tells(worker, said), TOLD_WITHIN_S)
+        await asyncio.to_thread(broker.change_password, "changing", USERS["changing"])
+        await worker.ready()
+        permit_client(broker, prefix)
+        async with AsyncClient(settings(broker, "client", prefix)) as client:
+            await client.publish({"type": "user.forget", "user_id": "u", "occurred_at": "2026-01-01T10:00:00Z"})
+        await worker.until(lambda: worker.ended("done", Role.INTERACTIONS) == 1)
+        assert not any(password in worker.child.log.read_text() for password in USERS.values())
+
+
+async def tells(worker: WorkerProcess, said: str) -> bool:
+    """Whether the page says it of the broker."""
+    return said in json.loads(worker.page("/ready") or "{}").get("waiting_for", {}).get("broker", "")

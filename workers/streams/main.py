@@ -21,6 +21,7 @@ from encoders.identity import identify
 from workers.contracts.rights import rights_of
 from workers.contracts.topics import INPUT_TOPIC, Topic
 from workers.streams.broker_rights import rights_are_held
+from workers.streams.broker_watch import BrokerWatch
 from workers.streams.compose import Parts, compose
 from workers.streams.health import HealthServer, Readiness
 from workers.streams.logs import set_up_logging
@@ -144,11 +145,13 @@ class _Process:
             ledger=parts.ledger,
             stream=stream,
         )
-        looking = asyncio.create_task(parts.look_after())
+        watch = BrokerWatch(self._settings.kafka, self._readiness)
+        looking = [asyncio.create_task(one) for one in (parts.look_after(), watch.run())]
         try:
             await worker.run(stop)
         finally:
-            looking.cancel()
+            for one in looking:
+                one.cancel()
 
 
 def _topics(role: Role, settings: Settings) -> list[str]:
