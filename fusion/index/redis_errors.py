@@ -42,6 +42,8 @@ def explain(error: BaseException) -> CrosscurrentError:
     text = str(error)
     if isinstance(error, redis_errors.NoPermissionError):
         text = f"NOPERM {text}"  # the library takes it away
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        text = f"{text}: name the file with its authority's certificate in redis.url, as ?ssl_ca_certs=FILE"
     if isinstance(error, redis_errors.AuthenticationError | redis_errors.AuthorizationError):
         return Misconfigured(f"Redis refuses us ({text}): check user and password in redis.url")
     if "FILTER expression" in text:

@@ -1,14 +1,19 @@
 """The Redis user of docs/security.md: what it may do is what the code does, and the three workers live with it."""
 
+import asyncio
+import contextlib
 import re
+import shutil
+import ssl
+import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 import redis
 
-from config.errors import Misconfigured
+from config.errors import Misconfigured, RetryLater
 from config.settings import PeopleSettings, RedisSettings
 from config.vocabulary import Action, ItemId, Modality, Role, UserId
 from fusion.index.layouts import Layout
@@ -151,6 +156,51 @@ async def test_three_workers_live_with_it(limited: str, kafka_bootstrap: str, pr
         for worker in (content, people, queries):
             assert worker.stop() == 0
             assert PASSWORD not in worker.child.log.read_text()
+
+
+@asynccontextmanager
+async def tls_before(port: int, folder: Path) -> AsyncIterator[str]:
+    """TLS in front of a Redis, as where it has none of its own; its address, whose certificate signs itself."""
+    words = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(folder / "key.pem")]
+    made = ["openssl", "req", *words, *names, "-out", str(folder / "ca.pem")]
+    await asyncio.to_thread(subprocess.run, made, check=True, capture_output=True)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(folder / "ca.pem", folder / "key.pem")
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while read := await reader.read(65_536):
+                writer.write(read)
+                await writer.drain()
+        writer.close()
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(pump(reader, back), pump(there, writer))
+
+    proxy = await asyncio.start_server(forward, "127.0.0.1", 0, ssl=context)
+    try:
+        yield f"rediss://limited:{PASSWORD}@localhost:{proxy.sockets[0].getsockname()[1]}/0"
+    finally:
+        proxy.close()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with openssl, which is not here")
+async def test_tls_with_an_authority_of_ones_own(server: EmbeddedRedis, prefix: str, tmp_path: Path) -> None:
+    """Named in the address it is trusted; unnamed it is refused, with the way out and without the password."""
+    async with tls_before(server.port, tmp_path) as url:
+        for address, trusted in ((f"{url}?ssl_ca_certs={tmp_path / 'ca.pem'}", True), (url, False)):
+            index = RedisVectorIndex(RedisSettings(url=address, prefix=prefix), MODEL, DIMS)
+            try:
+                if trusted:
+                    await index.check()
+                    continue
+                with pytest.raises(RetryLater, match=r"CERTIFICATE_VERIFY_FAILED.*ssl_ca_certs=") as caught:
+                    await index.check()
+                assert PASSWORD not in str(caught.value)
+            finally:
+                await index.close()
 
 
 async def _done(count: float) -> bool:

@@ -67,6 +67,7 @@ def test_attributes_stay_readable() -> None:
     [
         (redis_errors.ConnectionError("refused"), RetryLater, "refused"),
         (redis_errors.TimeoutError(), RetryLater, "TimeoutError"),
+        (redis_errors.ConnectionError("[SSL: CERTIFICATE_VERIFY_FAILED] unable"), RetryLater, "ssl_ca_certs="),
         (OSError("no route"), RetryLater, "no route"),
         (redis_errors.RedisClusterException("no node"), RetryLater, "no node"),
         (redis_errors.BusyLoadingError("LOADING"), RetryLater, "LOADING"),
