@@ -29,7 +29,7 @@ _REMEDIES = {
     "dimension mismatch": "the vector set holds vectors of another length: give the new model another name or version",
     "quantization": "the vector set is quantised otherwise: set redis.quantisation back, or redis.prefix to a new one",
     "WRONGTYPE": "a key of ours holds something else: set redis.prefix to one that nobody else uses",
-    "NOPERM": "the user may not do this: grant it the keys under redis.prefix and the vector set and script commands",
+    "NOPERM": "the user lacks a right: grant it the keys under redis.prefix and the commands of docs/security.md",
     "NOAUTH": "a password is needed: put it into redis.url",
     "WRONGPASS": "user or password are wrong: see redis.url",
     "CROSSSLOT": "the server is a cluster: set redis.cluster to true",
@@ -40,6 +40,10 @@ _REMEDIES = {
 def explain(error: BaseException) -> CrosscurrentError:
     """What to do about an error of ``LIBRARY_ERRORS``; raise it ``from`` the error."""
     text = str(error)
+    if isinstance(error, redis_errors.NoPermissionError):
+        text = f"NOPERM {text}"  # the library takes it away
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        text = f"{text}: name the file with its authority's certificate in redis.url, as ?ssl_ca_certs=FILE"
     if isinstance(error, redis_errors.AuthenticationError | redis_errors.AuthorizationError):
         return Misconfigured(f"Redis refuses us ({text}): check user and password in redis.url")
     if "FILTER expression" in text:

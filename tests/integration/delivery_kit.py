@@ -156,6 +156,10 @@ class WorkerProcess:
         """Status of one of its pages; 0 while it serves none."""
         return self._get(path)[0]
 
+    def page(self, path: str) -> str:
+        """Text of one of its pages; empty while it serves none."""
+        return self._get(path)[1]
+
     def metric(self, series: str) -> float:
         """Value of a series as written on the page, such as ``events_total{…}``; 0 when absent."""
         for line in self._get("/metrics")[1].splitlines():

@@ -48,7 +48,7 @@ async def content_behind(
     )
     stretches = await stretches_before(kafka, Topic.CONTENT, None)
     total = sum(end - begin for begin, _, end in stretches.values())
-    with broker_errors(kafka):
+    async with broker_errors(kafka):
         await consumer.start()
         try:
             await consumer._client.set_topics([name])  # noqa: SLF001 - without it the partitions are unknown

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from config.errors import CrosscurrentError
 from config.settings import Settings, load_settings
-from config.vocabulary import ModelRef
+from config.vocabulary import ModelRef, Role
+from workers.contracts.rights import rights_of
+from workers.contracts.topics import INPUT_TOPIC
 from workers.operate.admin import cluster_id, list_topics
 from workers.operate.embedded import MEMORY_CLUSTER_ID
 
@@ -45,6 +47,8 @@ def examine(config: Path | None, overrides: Mapping[str, Any]) -> list[Finding]:
     profile = f"profile {settings.model.profile}, topics {settings.kafka.topic_prefix}.*"
     findings = [Finding(check="settings", good=True, detail=profile)]
     findings += _guarded("broker", lambda: _topics(settings))
+    if settings.kafka.security_protocol != "PLAINTEXT" and all(one.good for one in findings if one.check == "broker"):
+        findings += _guarded("rights", lambda: _rights(settings))
     encoders: list[EncoderSet] = []
     findings += _guarded("model", lambda: _model(settings, encoders))
     findings += _guarded("redis", lambda: _redis(settings, encoders))
@@ -66,6 +70,11 @@ def _topics(settings: Settings) -> Iterator[Finding]:
     if cluster_id(settings.kafka) == MEMORY_CLUSTER_ID:
         detail = "the embedded broker keeps everything in memory only: it is gone when the broker stops"
         yield Finding(check="kept", good=True, detail=detail, way_out="crosscurrent up --data DIR keeps it")
+    if hidden := [state.spec.name for state in states if state.hidden]:
+        # No trouble by itself: where each role has a user of its own, each sees its own topics. Rights are told below.
+        detail = f"hidden from {settings.kafka.username!r}, so unknown: {', '.join(hidden)}"
+        yield Finding(check="topics", good=True, detail=detail)
+    states = [state for state in states if not state.hidden]
     missing = [state.spec.name for state in states if not state.exists]
     if missing:
         detail = f"missing: {', '.join(missing)}"
@@ -75,6 +84,21 @@ def _topics(settings: Settings) -> Iterator[Finding]:
         yield Finding(check="topics", good=False, detail=told)
     if not missing and not different:
         yield Finding(check="topics", good=True, detail=f"{len(states)} topics as the settings want them")
+
+
+def _rights(settings: Settings) -> Iterator[Finding]:
+    """What each role's worker would lack as this user; a role that it may not even read for is another user's."""
+    from workers.streams.broker_rights import lacking, told, who
+
+    missing = {role: asyncio.run(lacking(settings.kafka, rights_of(role, settings))) for role in Role}
+    complete = [role for role, rights in missing.items() if not rights]
+    for role, rights in missing.items():
+        if not rights:
+            yield Finding(check="rights", good=True, detail=f"{who(settings.kafka)} may do what a {role} worker does")
+        elif complete and INPUT_TOPIC[role].named(settings.kafka.topic_prefix) in {right.name for right in rights}:
+            yield Finding(check="rights", good=True, detail=f"{who(settings.kafka)} is no user of {role} workers")
+        else:
+            yield Finding(check="rights", good=False, detail=f"{role} worker: {told(settings.kafka, rights)}")
 
 
 def _model(settings: Settings, loaded: "list[EncoderSet]") -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from workers.contracts.interaction import INTERACTION_EVENTS, Interaction, UserF
 from workers.contracts.parse import parse_event
 from workers.contracts.query import QUERIES, Query
 from workers.contracts.topics import Topic
-from workers.operate.connections import broker_errors, client_options, max_request_bytes
+from workers.operate.connections import broker_errors, client_options, lacked_right, max_request_bytes
 
 InputEvent = ContentUpsert | ContentDelete | Interaction | UserForget | Query
 
@@ -97,7 +97,7 @@ class Sender:
             **client_options(self._settings),
         )
         try:
-            with broker_errors(self._settings):
+            async with broker_errors(self._settings):
                 await producer.start()
         except BaseException:
             await producer.stop()
@@ -150,7 +150,7 @@ class Sender:
         try:
             return await self._producer.send(name, value=event.to_bytes(), key=key.encode())  # type: ignore[no-any-return]
         except KafkaError as exc:
-            raise _failure(event, exc) from exc
+            raise self._failure(event, exc) from exc
 
     async def _confirmed(self, future: asyncio.Future[Any], event: InputEvent) -> None:
         from aiokafka.errors import KafkaError
@@ -158,7 +158,17 @@ class Sender:
         try:
             await future
         except KafkaError as exc:
-            raise _failure(event, exc) from exc
+            raise self._failure(event, exc) from exc
+
+    def _failure(self, event: InputEvent, cause: Exception) -> PublishError:
+        topic, key = address(event)
+        taken = f"the broker did not take {key!r} for the {topic} topic"
+        if lacked := lacked_right(self._settings, cause, "Write", topic.named(self._settings.topic_prefix)):
+            return PublishError(f"{taken}: {lacked}")
+        return PublishError(
+            f"{taken} ({type(cause).__name__}: {cause}): check that the topic exists (crosscurrent topics list) and "
+            "that kafka.max_event_bytes admits the event"
+        )
 
 
 async def _each(events: Iterable[InputEvent] | AsyncIterable[InputEvent]) -> AsyncIterable[InputEvent]:
@@ -181,11 +191,3 @@ async def _settle(
         task.result()
         on_confirmed()
     return waiting
-
-
-def _failure(event: InputEvent, cause: Exception) -> PublishError:
-    topic, key = address(event)
-    return PublishError(
-        f"the broker did not take {key!r} for the {topic} topic ({type(cause).__name__}: {cause}): check that the "
-        "topic exists (crosscurrent topics list) and that kafka.max_event_bytes admits the event"
-    )

@@ -118,6 +118,5 @@ async def stretches_before(
 @asynccontextmanager
 async def _opened(settings: KafkaSettings, topic: Topic | str) -> AsyncIterator[OpenTopic]:
     name = topic.named(settings.topic_prefix) if isinstance(topic, Topic) else topic
-    with broker_errors(settings):
-        async with open_topic(settings, name) as opened:
-            yield opened
+    async with broker_errors(settings), open_topic(settings, name) as opened:
+        yield opened

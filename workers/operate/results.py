@@ -46,13 +46,16 @@ class ResultListener:
         """
         from aiokafka import AIOKafkaConsumer, TopicPartition
 
+        from workers.streams.broker_rights import see_topic
+
         self._consumer = AIOKafkaConsumer(
             group_id=None, enable_auto_commit=False, fetch_max_wait_ms=_FETCH_WAIT_MS, **client_options(self._settings)
         )
-        with broker_errors(self._settings):
+        async with broker_errors(self._settings):
             await self._consumer.start()
             topics = await self._consumer.topics()
             if self.topic not in topics:
+                await see_topic(self._consumer._client, self._settings, self.topic)  # noqa: SLF001 - no public way
                 raise Misconfigured(f"there is no topic {self.topic}: create it with 'crosscurrent topics create'")
             partitions = self._consumer.partitions_for_topic(self.topic) or await self._fetch_partitions()
             assigned = [TopicPartition(self.topic, partition) for partition in sorted(partitions)]

@@ -20,10 +20,12 @@ from aiokafka.structs import TopicPartition as KafkaPartition
 from faust.exceptions import ConsumerNotStarted
 from faust.transport.drivers import aiokafka as driver
 
-from config.errors import RetryLater
-from config.settings import Settings
+from config.errors import Misconfigured, RetryLater
+from config.settings import KafkaSettings, Settings
 from config.vocabulary import Role
 from workers.contracts.topics import INPUT_TOPIC, consumer_group
+from workers.streams.broker_probe import probe
+from workers.streams.broker_rights import refused_right
 from workers.streams.offsets import TopicPartition
 from workers.streams.records import Record
 from workers.streams.security import faust_credentials
@@ -57,7 +59,8 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # fa
             try:
                 await self._consumer.start()
             except (KafkaError, OSError) as exc:
-                log.warning("the consumer cannot start (%r); trying again in %.0f s", exc, _AGAIN_S)
+                why = await _why(exc, self.app.kafka)
+                log.warning("the consumer cannot start (%s); trying again in %.0f s", why, _AGAIN_S)
             else:
                 return
             await self._consumer.stop()
@@ -91,6 +94,15 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # fa
         return all(one in ours for one in wanted)
 
 
+async def _why(error: Exception, settings: KafkaSettings) -> str:
+    """What the broker says to a new connection; the consumer's own error when that is well."""
+    try:
+        await probe(settings)
+    except (Misconfigured, RetryLater) as exc:
+        return str(exc)
+    return refused_right(error, settings, "Read") or repr(error)
+
+
 class _Consumer(driver.Consumer):  # type: ignore[misc]
     def _new_consumer_thread(self) -> _ConsumerThread:
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -109,6 +121,8 @@ class _Transport(driver.Transport):  # type: ignore[misc]
 
 
 class _App(faust.App):  # type: ignore[misc]
+    kafka: KafkaSettings
+
     def _new_transport(self) -> _Transport:
         return _Transport(self.conf.broker_consumer, self)
 
@@ -148,6 +162,7 @@ class StreamConsumer:
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
         self._app = _App(consumer_group(settings.kafka.topic_prefix, role, stream), **_app_settings(role, settings))
+        self._app.kafka = settings.kafka
         name = INPUT_TOPIC[role].named(settings.kafka.topic_prefix)
         raw = {"key_serializer": "raw", "value_serializer": "raw", "key_type": bytes, "value_type": bytes}
         self._topic = self._app.topic(name, **raw, acks=False, internal=False, allow_empty=True)

@@ -1,7 +1,8 @@
 """The composition root of a worker process: settings in, an exit status out.
 
-Startup order: the pages first, so that probes see what is waited for; then broker, topics, encoders, index, group. What
-is away is waited for; what is wrong ends the process with status 78 and every problem in the log.
+Startup order: the pages first, so that probes see what is waited for; then broker, rights, topics, encoders, index,
+group. What is away, or can be put right elsewhere, is waited for; what our settings say wrongly ends the process with
+status 78 and every problem in the log.
 """
 
 import asyncio
@@ -17,7 +18,10 @@ from config.settings import Settings
 from config.vocabulary import Role
 from encoders.device import keep_numpy_in_its_thread
 from encoders.identity import identify
+from workers.contracts.rights import rights_of
 from workers.contracts.topics import INPUT_TOPIC, Topic
+from workers.streams.broker_rights import rights_are_held
+from workers.streams.broker_watch import BrokerWatch
 from workers.streams.compose import Parts, compose
 from workers.streams.health import HealthServer, Readiness
 from workers.streams.logs import set_up_logging
@@ -75,7 +79,7 @@ class _Process:
         self._role = role
         self._settings = settings
         self._metrics = Metrics(role)
-        self._readiness = Readiness("broker", "topics", "encoders", "index", "group")
+        self._readiness = Readiness("broker", "rights", "topics", "encoders", "index", "group")
         self._watchdog = Watchdog(stall_after_s=settings.delivery.stall_after_s)
 
     async def run(self, announce: Path | None) -> None:
@@ -106,6 +110,7 @@ class _Process:
         )
         stack.push_async_callback(publisher.stop)
         await startup.until("broker", publisher.start)
+        await startup.until("rights", lambda: self._rights_held(publisher))
         await startup.until("topics", lambda: topics_exist(publisher, _topics(self._role, self._settings)))
         stream = await self._stream(publisher)
         parts = await compose(
@@ -114,6 +119,10 @@ class _Process:
         self._readiness.met("encoders")
         await startup.until("index", parts.check)
         await self._work(parts, publisher, stop, stream)
+
+    async def _rights_held(self, publisher: KafkaPublisher) -> None:
+        rights = rights_of(self._role, self._settings, await self._stream(publisher))
+        await rights_are_held(self._settings.kafka, rights)
 
     async def _stream(self, publisher: KafkaPublisher) -> str:
         """Which content events are ours: a model that another one is exchanged for has a group of its own."""
@@ -136,11 +145,13 @@ class _Process:
             ledger=parts.ledger,
             stream=stream,
         )
-        looking = asyncio.create_task(parts.look_after())
+        watch = BrokerWatch(self._settings.kafka, self._readiness)
+        looking = [asyncio.create_task(one) for one in (parts.look_after(), watch.run())]
         try:
             await worker.run(stop)
         finally:
-            looking.cancel()
+            for one in looking:
+                one.cancel()
 
 
 def _topics(role: Role, settings: Settings) -> list[str]:

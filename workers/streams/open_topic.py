@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from config.errors import Misconfigured
 from config.settings import KafkaSettings
+from workers.streams.broker_rights import see_topic
 from workers.streams.security import aiokafka_security
 
 # The embedded broker answers an empty fetch only when this wait is over.
@@ -137,7 +138,7 @@ async def open_topic(settings: KafkaSettings, name: str) -> AsyncIterator[OpenTo
 
     Raises:
         NoSuchTopic: The broker has none of this name.
-        KafkaError: The broker is away, or refuses.
+        KafkaError: The broker is away, or refuses; ``TopicAuthorizationFailedError`` where we may not see the topic.
         OSError: The same.
     """
     consumer = AIOKafkaConsumer(
@@ -152,6 +153,7 @@ async def open_topic(settings: KafkaSettings, name: str) -> AsyncIterator[OpenTo
     try:
         await consumer.start()
         if name not in await consumer.topics():
+            await see_topic(consumer._client, settings, name)  # noqa: SLF001 - aiokafka offers no public way
             raise NoSuchTopic(f"there is no topic {name}: create it with 'crosscurrent topics create'")
         await consumer._client.set_topics([name])  # noqa: SLF001 - without it the partitions are unknown
         yield OpenTopic(consumer, name, sorted(consumer.partitions_for_topic(name) or {0}))

@@ -15,8 +15,10 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from config.errors import Reason, RejectEvent, RetryLater
+from config.errors import Misconfigured, Reason, RejectEvent, RetryLater
 from config.settings import DeliverySettings, KafkaSettings
+from workers.streams.broker_probe import probe
+from workers.streams.broker_rights import refused_right
 from workers.streams.security import aiokafka_security
 
 log = logging.getLogger(__name__)
@@ -28,6 +30,8 @@ _SEND_TIMEOUT_S = 20.0
 _REQUEST_TIMEOUT_MS = 10_000
 _CLOSE_TIMEOUT_S = 5.0
 _ANSWER_TIMEOUT_S = 5.0
+# The part of a send's time that is kept for asking a broker which confirms nothing why.
+_EXPLAINING = 0.25
 
 
 def send_timeout_s(delivery: DeliverySettings) -> float:
@@ -58,15 +62,42 @@ class KafkaPublisher:
         self._producer: AIOKafkaProducer | None = None
         self._idempotent = True
         self._starting = asyncio.Lock()
+        self._was_taken = False
 
     async def start(self) -> None:
         """Connect.
 
         Raises:
-            RetryLater: The broker does not answer, or refuses us.
-            Misconfigured: The certificate file cannot be read.
+            RetryLater: The broker does not answer; or refuses us, after it took us before.
+            Misconfigured: It refuses who we are or how we speak, by our settings; or there is no certificate file.
         """
+        await self._ask_to_be_taken()
         await self._ready_producer()
+
+    async def _ask_to_be_taken(self) -> None:
+        """See that the broker takes us, or say why it does not.
+
+        Settings that it took once are right: a user or certificate that is refused later is being changed at the
+        broker, or by whoever will start us anew with other settings. So it is waited for, and at the start it ends us.
+        """
+        try:
+            await probe(self._settings)
+        except Misconfigured as exc:
+            if not self._was_taken:
+                raise
+            raise RetryLater(str(exc)) from exc
+        self._was_taken = True
+
+    async def _why(self) -> str:
+        """What the broker says to a new connection, behind a colon; empty when that is well, or takes too long."""
+        try:
+            async with asyncio.timeout(self._send_timeout_s * _EXPLAINING):
+                await probe(self._settings)
+        except (Misconfigured, RetryLater) as exc:
+            return f": {exc}"
+        except TimeoutError:
+            return ": it does not answer"
+        return ""
 
     async def stop(self) -> None:
         """Confirm what is in flight and disconnect; harmless when not started."""
@@ -107,7 +138,7 @@ class KafkaPublisher:
         """
         producer: AIOKafkaProducer | None = None
         try:
-            async with asyncio.timeout(self._send_timeout_s):
+            async with asyncio.timeout(self._send_timeout_s * (1 - _EXPLAINING)):
                 producer = await self._ready_producer()
                 if partition is not None:
                     partition %= len(await producer.partitions_for(topic))
@@ -121,10 +152,11 @@ class KafkaPublisher:
             msg = f"topic {topic} does not exist: create it with `crosscurrent topics create`"
             raise RetryLater(msg, retry_after_s=1.0) from exc
         except TimeoutError as exc:
-            raise RetryLater(f"{topic}: no confirmation within {self._send_timeout_s:.0f} s") from exc
+            raise RetryLater(f"{topic}: no confirmation in time{await self._why()}") from exc
         except KafkaError as exc:
             await self._discard_if_broken(producer, exc)
-            raise RetryLater(f"{topic}: the broker did not confirm ({exc!r})") from exc
+            refused = refused_right(exc, self._settings, topic=topic)
+            raise RetryLater(refused or f"{topic}: the broker did not confirm ({exc!r})") from exc
 
     async def missing(self, topics: Collection[str]) -> list[str]:
         """Which of these topics the broker does not have, sorted; asking creates none.
@@ -175,7 +207,9 @@ class KafkaPublisher:
             raise
         except (KafkaError, OSError) as exc:
             await _close(producer)
-            raise RetryLater(f"no broker at {self._settings.bootstrap_servers} ({exc!r})") from exc
+            await self._ask_to_be_taken()
+            refused = refused_right(exc, self._settings)
+            raise RetryLater(refused or f"no broker at {self._settings.bootstrap_servers} ({exc!r})") from exc
         return producer
 
     def _words(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 
 from config.errors import RetryLater
 from config.settings import KafkaSettings
+from workers.streams.broker_rights import refused_right
 from workers.streams.open_topic import NoSuchTopic, OpenTopic, PastRecord, open_topic
 
 _PATIENCE_S: Final = 30.0
@@ -67,7 +68,8 @@ class TopicReader:
         except NoSuchTopic as exc:
             raise RetryLater(str(exc)) from exc
         except (KafkaError, OSError) as exc:  # a TimeoutError is an OSError
-            raise RetryLater(f"{self._name} {what} ({exc!r})") from exc
+            refused = refused_right(exc, self._settings, "Read", self._name)
+            raise RetryLater(refused or f"{self._name} {what} ({exc!r})") from exc
 
 
 def _values(records: Sequence[PastRecord]) -> list[bytes]:

@@ -67,6 +67,7 @@ def test_attributes_stay_readable() -> None:
     [
         (redis_errors.ConnectionError("refused"), RetryLater, "refused"),
         (redis_errors.TimeoutError(), RetryLater, "TimeoutError"),
+        (redis_errors.ConnectionError("[SSL: CERTIFICATE_VERIFY_FAILED] unable"), RetryLater, "ssl_ca_certs="),
         (OSError("no route"), RetryLater, "no route"),
         (redis_errors.RedisClusterException("no node"), RetryLater, "no node"),
         (redis_errors.BusyLoadingError("LOADING"), RetryLater, "LOADING"),
@@ -76,7 +77,7 @@ def test_attributes_stay_readable() -> None:
         (redis_errors.ResponseError("unknown command 'VADD'"), Misconfigured, "Redis 8"),
         (redis_errors.ResponseError("WRONGTYPE Operation"), Misconfigured, "redis.prefix"),
         (redis_errors.AuthenticationError("invalid"), Misconfigured, "redis.url"),
-        (redis_errors.NoPermissionError("NOPERM no"), Misconfigured, "NOPERM"),
+        (redis_errors.NoPermissionError("No permissions to access a key"), Misconfigured, "docs/security.md"),
         (redis_errors.ResponseError("syntax error in FILTER expression near: x"), RejectEvent, "near: x"),
         (redis_errors.ResponseError("something new"), Misconfigured, "something new"),
     ],
