@@ -8,8 +8,9 @@ from typing import Any
 from config.errors import CrosscurrentError
 from config.settings import KafkaSettings
 from workers.contracts.topics import TopicSpec, topic_specs
-from workers.operate.connections import broker_errors, check_early, client_options
+from workers.operate.connections import broker_errors, check_early
 from workers.streams.broker_rights import who
+from workers.streams.security import client_options
 
 _TOPIC_EXISTS, _NOT_AUTHORIZED = 36, 29  # Kafka protocol, error codes
 _BOOTSTRAP_TIMEOUT_MS = 5_000

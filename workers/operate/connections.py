@@ -1,4 +1,4 @@
-"""How our Kafka clients connect: the settings in the words of aiokafka and of kafka-python, and one plain error."""
+"""What commands make of trouble with the broker: one plain error that says what to correct."""
 
 import asyncio
 import contextlib
@@ -9,18 +9,10 @@ from typing import Any, TypeGuard, TypeVar
 
 from config.errors import CrosscurrentError, Misconfigured, RetryLater
 from config.settings import KafkaSettings
-from workers.streams.security import aiokafka_security
 
 T = TypeVar("T")
 
-CLIENT_ID = "crosscurrent"
 _RECORD_OVERHEAD_BYTES = 64 * 1024  # key, headers and batch framing around the largest value
-
-
-def client_options(settings: KafkaSettings) -> dict[str, Any]:
-    """Connection options of aiokafka's and kafka-python's clients, which use the same words."""
-    servers = [server.strip() for server in settings.bootstrap_servers.split(",")]
-    return {"bootstrap_servers": servers, "client_id": CLIENT_ID, **aiokafka_security(settings)}
 
 
 def max_request_bytes(settings: KafkaSettings) -> int:

@@ -14,7 +14,8 @@ from workers.contracts.interaction import INTERACTION_EVENTS, Interaction, UserF
 from workers.contracts.parse import parse_event
 from workers.contracts.query import QUERIES, Query
 from workers.contracts.topics import Topic
-from workers.operate.connections import broker_errors, client_options, lacked_right, max_request_bytes
+from workers.operate.connections import broker_errors, lacked_right, max_request_bytes
+from workers.streams.security import client_options
 
 InputEvent = ContentUpsert | ContentDelete | Interaction | UserForget | Query
 

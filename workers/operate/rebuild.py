@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from config.errors import Misconfigured, RetryLater
-from config.settings import Settings
+from config.settings import KafkaSettings, Settings
+from config.vocabulary import ModelRef
 from encoders.identity import Space, identify
 from fusion.index.followed_index import FollowedIndex
 from fusion.index.redis_calibration import RedisCalibrationStore
 from fusion.people.redis_store import RedisPeopleStore
 from workers.contracts.topics import Topic, vectors_topic
-from workers.operate.connections import CLIENT_ID, unreachable
+from workers.operate.connections import unreachable
 from workers.operate.past_records import PastRecord, past_batches
 from workers.operate.patience import Patience
 from workers.operate.refill import Refill, Refilled
@@ -20,6 +21,7 @@ from workers.operate.refill_people import RefilledPeople, RefillPeople
 from workers.streams.calibration_topic import KafkaCalibrationHistory, bring_back
 from workers.streams.model_stream import stream_of
 from workers.streams.publisher import KafkaPublisher
+from workers.streams.security import CLIENT_ID
 from workers.streams.timing import now_ms
 from workers.streams.vectors_topic import VectorsTopic
 
@@ -71,12 +73,20 @@ async def topic_of(settings: Settings, space: Space) -> str:
     Raises:
         Misconfigured: The broker cannot be reached.
     """
+    return vectors_topic(settings.kafka.topic_prefix, await stream_at(settings.kafka, space.model))
+
+
+async def stream_at(settings: KafkaSettings, model: ModelRef) -> str:
+    """What topic and group of a model are named after on the broker; empty for the first one's.
+
+    Raises:
+        Misconfigured: The broker cannot be reached.
+    """
     try:
-        async with KafkaPublisher(settings.kafka, client_id=CLIENT_ID) as publisher:
-            stream = await stream_of(publisher, settings.kafka, space.model)
+        async with KafkaPublisher(settings, client_id=CLIENT_ID) as publisher:
+            return await stream_of(publisher, settings, model)
     except RetryLater as exc:
-        raise Misconfigured(unreachable(settings.kafka, exc)) from exc
-    return vectors_topic(settings.kafka.topic_prefix, stream)
+        raise Misconfigured(unreachable(settings, exc)) from exc
 
 
 async def _feed(

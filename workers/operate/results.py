@@ -9,7 +9,8 @@ from config.errors import CrosscurrentError, Misconfigured, RejectEvent
 from config.settings import KafkaSettings
 from workers.contracts.parse import parse_event
 from workers.contracts.result import RESULTS, Result
-from workers.operate.connections import broker_errors, client_options
+from workers.operate.connections import broker_errors
+from workers.streams.security import client_options
 
 log = logging.getLogger(__name__)
 

@@ -16,6 +16,7 @@ from workers.operate.layout_desk import LayoutDesk
 from workers.operate.rebuild import Tell
 from workers.streams.encoding import mean_direction
 from workers.streams.publisher import KafkaPublisher
+from workers.streams.security import CLIENT_ID
 from workers.streams.timing import now_ms
 from workers.streams.together import together
 
@@ -43,7 +44,7 @@ async def carry_tastes(desk: LayoutDesk, layout: Layout, tell: Tell, *, publish:
         stack.push_async_callback(tastes.close)
         people = RedisPeopleStore(settings.redis, settings.people, space.model, space.dims)
         stack.push_async_callback(people.close)
-        publisher = KafkaPublisher(settings.kafka, client_id="crosscurrent")
+        publisher = KafkaPublisher(settings.kafka, client_id=CLIENT_ID)
         stack.push_async_callback(publisher.stop)
         async for walked in tastes.everybody(_AT_ONCE):
             adopted = await _adopt(tastes, index, walked)

@@ -12,13 +12,12 @@ from aiokafka.protocol.metadata import MetadataRequest
 from config.errors import Misconfigured, RetryLater
 from config.settings import KafkaSettings
 from workers.streams.broker_refusals import Refusal, refusal
-from workers.streams.security import aiokafka_security
+from workers.streams.security import CLIENT_ID, aiokafka_security
 
 # An attempt and both looks at what the port speaks: together under the ten seconds within which a reason is told.
 _ANSWER_TIMEOUT_S: Final = 4.0
 _LOOK_TIMEOUT_S: Final = 1.5
 _CLOSE_TIMEOUT_S: Final = 0.5
-_CLIENT_ID: Final = "crosscurrent"
 
 
 async def probe(settings: KafkaSettings) -> None:
@@ -59,7 +58,7 @@ async def _refused(host: str, port: int, settings: KafkaSettings) -> Refusal | N
 
 
 async def _introduce(host: str, port: int, settings: KafkaSettings) -> None:
-    connection = await create_conn(host, port, client_id=_CLIENT_ID, **aiokafka_security(settings))
+    connection = await create_conn(host, port, client_id=CLIENT_ID, **aiokafka_security(settings))
     try:
         # A port that asks for a user tells its versions to anybody: only the next request is refused.
         await connection.send(MetadataRequest([]))
@@ -92,7 +91,7 @@ async def _speaks_tls(host: str, port: int) -> bool | None:
 async def _speaks_plainly(host: str, port: int) -> bool:
     try:
         async with asyncio.timeout(_LOOK_TIMEOUT_S):
-            await _hang_up(await create_conn(host, port, client_id=_CLIENT_ID))
+            await _hang_up(await create_conn(host, port, client_id=CLIENT_ID))
     except (KafkaError, OSError, ValueError):
         return False
     return True

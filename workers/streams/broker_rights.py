@@ -17,7 +17,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 from config.errors import RetryLater
 from config.settings import KafkaSettings
 from workers.contracts.rights import Right
-from workers.streams.security import aiokafka_security
+from workers.streams.security import client_options
 
 _ANSWER_TIMEOUT_S: Final = 8.0
 _ANSWER_TIMEOUT_MS: Final = round(_ANSWER_TIMEOUT_S * 1000)
@@ -119,8 +119,7 @@ async def _held_on_topics(settings: KafkaSettings, names: Sequence[str]) -> Held
 def _describe_topics(settings: KafkaSettings, names: Sequence[str]) -> Sequence[Mapping[str, Any]]:
     from kafka import KafkaAdminClient
 
-    words = {"bootstrap_timeout_ms": _ANSWER_TIMEOUT_MS, "client_id": "crosscurrent", **aiokafka_security(settings)}
-    admin = KafkaAdminClient(bootstrap_servers=_servers(settings), **words)
+    admin = KafkaAdminClient(bootstrap_timeout_ms=_ANSWER_TIMEOUT_MS, **client_options(settings))
     try:
         topics: Sequence[Mapping[str, Any]] = admin.describe_topics(names)
         return topics
@@ -133,9 +132,7 @@ async def _held_on_groups(settings: KafkaSettings, names: Sequence[str]) -> Held
 
     Who may be a member is told that it is none. What may be done with a group the broker tells once there is one.
     """
-    client = AIOKafkaClient(
-        bootstrap_servers=_servers(settings), client_id="crosscurrent", **aiokafka_security(settings)
-    )
+    client = AIOKafkaClient(**client_options(settings))
     try:
         async with asyncio.timeout(_ANSWER_TIMEOUT_S):
             await client.bootstrap()
@@ -159,7 +156,3 @@ async def _may_read_group(client: AIOKafkaClient, name: str) -> bool:
             await asyncio.sleep(_PAUSE_S)  # a broker makes the topic of its groups when the first one is asked for
         else:
             return bool(answer.error_code != GroupAuthorizationFailedError.errno)
-
-
-def _servers(settings: KafkaSettings) -> list[str]:
-    return [server.strip() for server in settings.bootstrap_servers.split(",")]

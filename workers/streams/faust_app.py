@@ -28,7 +28,7 @@ from workers.streams.broker_probe import probe
 from workers.streams.broker_rights import refused_right
 from workers.streams.offsets import TopicPartition
 from workers.streams.records import Record
-from workers.streams.security import faust_credentials
+from workers.streams.security import faust_credentials, servers_of
 
 log = logging.getLogger(__name__)
 
@@ -264,7 +264,7 @@ def _app_settings(role: Role, settings: Settings) -> dict[str, Any]:
     kafka, delivery = settings.kafka, settings.delivery
     session_s = kafka.session_timeout_s
     return {
-        "broker": [f"kafka://{server.strip()}" for server in kafka.bootstrap_servers.split(",")],
+        "broker": [f"kafka://{server}" for server in servers_of(kafka)],
         "broker_client_id": f"crosscurrent-{role}",
         "broker_credentials": faust_credentials(kafka),
         "broker_session_timeout": session_s,

@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from config.errors import Misconfigured
 from config.settings import KafkaSettings
 from workers.streams.broker_rights import see_topic
-from workers.streams.security import aiokafka_security
+from workers.streams.security import client_options
 
 # The embedded broker answers an empty fetch only when this wait is over.
 _FETCH_WAIT_MS: Final = 100
@@ -142,13 +142,11 @@ async def open_topic(settings: KafkaSettings, name: str) -> AsyncIterator[OpenTo
         OSError: The same.
     """
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=[server.strip() for server in settings.bootstrap_servers.split(",")],
-        client_id="crosscurrent",
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",  # what lies before the beginning was deleted while we looked
         fetch_max_wait_ms=_FETCH_WAIT_MS,
-        **aiokafka_security(settings),
+        **client_options(settings),
     )
     try:
         await consumer.start()

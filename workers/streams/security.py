@@ -1,10 +1,23 @@
-"""How a client of ours proves who it is to the broker: the settings in aiokafka's words and in Faust's."""
+"""How a client of ours finds the broker and proves who it is: the settings in the libraries' words and in Faust's."""
 
 import ssl
-from typing import Any
+from typing import Any, Final
 
 from config.errors import Misconfigured
 from config.settings import KafkaSettings
+
+CLIENT_ID: Final = "crosscurrent"
+"""What brokers log of a client that has no name of its own."""
+
+
+def servers_of(settings: KafkaSettings) -> list[str]:
+    """Each ``host:port`` of ``kafka.bootstrap_servers``."""
+    return [server.strip() for server in settings.bootstrap_servers.split(",")]
+
+
+def client_options(settings: KafkaSettings) -> dict[str, Any]:
+    """Connection options of aiokafka's and kafka-python's clients, which use the same words."""
+    return {"bootstrap_servers": servers_of(settings), "client_id": CLIENT_ID, **aiokafka_security(settings)}
 
 
 def tls_context(settings: KafkaSettings) -> ssl.SSLContext | None:
